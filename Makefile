@@ -1,0 +1,62 @@
+# Two commands matter: `make book` and `make test`. `make help` lists the rest.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --no-input --disable-pip-version-check
+# A candidate is run, not only looked up: a pyenv shim may exist and fail.
+CANDIDATES := $(or $(PYTHON),python3.12 python3.13 python3)
+FIND_PYTHON = for python in $(CANDIDATES); do \
+	"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' \
+		2>/dev/null && { echo "$$python"; exit; }; done; \
+	echo "No Python 3.12 or later among: $(CANDIDATES). Try: make PYTHON=/path/to/python3.12 book" >&2
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup book smoke serve test lint lock clean
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 14
+
+setup: $(VENV)/.installed ## make .venv from the lock (the other targets do it when needed)
+
+book: $(VENV)/.installed ## execute what changed and render _build/html/index.html
+	@$(BIN)/market-book build
+
+smoke: $(VENV)/.installed ## the same with small draws, into _build/html-smoke
+	@$(BIN)/market-book build --profile smoke
+
+serve: ## show the rendered book at http://localhost:8000
+	@test -e _build/html/index.html || { echo "nothing to serve yet: make book" >&2; exit 1; }
+	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
+
+test: lint ## lint, then unit, contract, smoke and page tests
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/numpydoc lint helpers/*.py
+
+lock: ## resolve requirements.lock anew (UPGRADE=1: to the newest versions)
+	@python=$$($(FIND_PYTHON)) && test "$$python" && "$$python" -m venv --clear _build/uv
+	@_build/uv/bin/python -m pip -qq --disable-pip-version-check install uv
+	@_build/uv/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.12 \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		$(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
+
+clean: ## remove everything generated except .venv
+	rm -rf _build
+
+# Made from nothing whenever the lock changes, so that a half-made one repairs itself.
+$(VENV)/.locked: requirements.lock
+	@python=$$($(FIND_PYTHON)) && test "$$python" && \
+		echo "setting up $(VENV) with $$python (about two minutes, once)" && \
+		"$$python" -m venv --clear $(VENV)
+	@$(PIP) install --no-compile --require-hashes -r requirements.lock
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # some ship Python 2 examples
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml
+	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
+	@touch $@

@@ -1,0 +1,1 @@
+"""Simulators, loaders, plots and the build of Bayesian Market Models."""

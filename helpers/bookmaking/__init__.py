@@ -1,0 +1,1 @@
+"""The machine that executes the notebooks and renders the book."""

@@ -1,0 +1,88 @@
+"""The book as files: its chapters, its profiles, and how files are read and written."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from helpers.bookmaking.errors import UsageError
+from helpers.bookmaking.parameters import check_names, read_parameters, with_parameters
+
+PROFILES = ("full", "smoke")
+
+
+@dataclass(frozen=True)
+class Book:
+    """A checkout of the book."""
+
+    root: Path
+
+    @property
+    def build_directory(self) -> Path:
+        """Everything generated lives here."""
+        return self.root / "_build"
+
+    @property
+    def chapters(self) -> list[Path]:
+        """The notebooks in reading order."""
+        return sorted((self.root / "notebooks").glob("[0-9]*.ipynb"))
+
+    def chapter(self, name: str) -> Path:
+        """Find one chapter by its number, its file name or a unique beginning of it."""
+        wanted = name.removesuffix(".ipynb")
+        number = f"{int(wanted):02d}-" if wanted.isdecimal() else None
+        exact = [path for path in self.chapters if path.stem == wanted]
+        found = exact or [p for p in self.chapters if p.stem.startswith(number or wanted)]
+        if len(found) != 1:
+            choice = found or self.chapters
+            problem = "could be several chapters" if found else "is no chapter; there are"
+            listed = "".join(f"\n  {path.stem}" for path in choice)
+            raise UsageError(f"{name} {problem}:{listed}")
+        return found[0]
+
+    def overrides(self, profile: str) -> dict[str, dict[str, object]]:
+        """Parameters that a profile changes, by chapter; the full profile changes none."""
+        if profile not in PROFILES:
+            raise UsageError(f"{profile} is no profile; there are: {', '.join(PROFILES)}")
+        path = self.root / "notebooks" / "profiles.yml"
+        profiles = yaml.safe_load(path.read_text()) if path.exists() else {}
+        overrides = profiles.get(profile) or {}
+        if unknown := overrides.keys() - {path.stem for path in self.chapters}:
+            raise UsageError(f"{path}: no chapter {', '.join(sorted(unknown))}")
+        return overrides
+
+
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """Read a notebook in the one format version that the book uses."""
+    return nbformat.read(path, as_version=4)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write so that the file is either the old one or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def title(notebook: nbformat.NotebookNode) -> str:
+    """First heading of a notebook."""
+    lines = (line for cell in notebook.cells for line in cell.source.splitlines())
+    return next((line[2:].strip() for line in lines if line.startswith("# ")), "")
+
+
+def parameterised(path: Path, values: dict[str, object]) -> nbformat.NotebookNode:
+    """Read a chapter and put values into its parameters cell."""
+    notebook = read_notebook(path)
+    try:
+        check_names(values, known=read_parameters(notebook))
+    except UsageError as error:
+        raise UsageError(f"{path.stem}: {error}") from None
+    return with_parameters(notebook, values)

@@ -1,0 +1,129 @@
+"""Render the executed chapters and the pages with jupyter-book."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+import yaml
+from papermill.exceptions import strip_color
+
+from helpers.bookmaking.book import Book, read_notebook, title
+from helpers.bookmaking.errors import BuildError
+from helpers.bookmaking.execute import Result, files_below
+from helpers.bookmaking.status import MARKER, status_tables
+
+SOURCE = ".source"  # in the rendered book: digest of what it was rendered from
+
+
+def render_book(book: Book, results: Iterable[Result], *, html: Path, work: Path) -> bool:
+    """Render into `html`, unless that is there already from the same sources.
+
+    A failed rendering leaves `html` as it was. Returns whether anything was rendered.
+    """
+    shutil.rmtree(work, ignore_errors=True)
+    stage = work / "stage"
+    stage_book(book, list(results), stage)
+    source = stage_digest(book, stage)
+    if (html / SOURCE).exists() and (html / SOURCE).read_text() == source:
+        shutil.rmtree(work)
+        return False
+    jupyter_book(stage, output=work)
+    fresh = work / "_build" / "html"
+    (fresh / SOURCE).write_text(source)
+    old = work / "old"
+    html.parent.mkdir(parents=True, exist_ok=True)
+    if html.exists():
+        os.replace(html, old)
+    os.replace(fresh, html)
+    shutil.rmtree(work)
+    return True
+
+
+def stage_book(book: Book, results: list[Result], stage: Path) -> None:
+    """Lay out a tree like the repository's, with executed notebooks and execution off."""
+    shutil.copytree(book.root / "book", stage / "book")
+    shutil.copy(book.root / "_toc.yml", stage)
+    config = yaml.safe_load((book.root / "_config.yml").read_text())
+    config["execute"] = {"execute_notebooks": "off"}
+    (stage / "_config.yml").write_text(yaml.safe_dump(config))
+    (stage / "notebooks").mkdir()
+    chapters = []
+    for result in results:
+        authored = read_notebook(book.root / "notebooks" / f"{result.name}.ipynb")
+        page = with_outputs(authored, read_notebook(result.path))
+        nbformat.write(page, stage / "notebooks" / f"{result.name}.ipynb")
+        chapters.append((title(authored), result.record))
+    status = stage / "book" / "status.md"
+    if status.exists():
+        status.write_text(status.read_text().replace(MARKER, status_tables(chapters)))
+
+
+def with_outputs(
+    authored: nbformat.NotebookNode, executed: nbformat.NotebookNode
+) -> nbformat.NotebookNode:
+    """Prose and metadata as authored, code and outputs as executed."""
+    runs = (cell for cell in executed.cells if cell.cell_type == "code")
+    cells = []
+    for cell in authored.cells:
+        cells.append(cell)
+        if cell.cell_type == "code":
+            run = next(runs)
+            cell.update({key: run[key] for key in ("source", "outputs", "execution_count")})
+            cells += figure_apart(cell)
+    authored.cells = cells
+    return authored
+
+
+def figure_apart(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Move the figure of a cell with more outputs to a cell of its own, which is returned.
+
+    MyST-NB would give the figure's name and caption to every one of the outputs.
+    """
+    images = [output for output in cell.outputs if is_image(output)]
+    if "mystnb" not in cell.metadata or len(images) == len(cell.outputs):
+        return []
+    cell.outputs = [output for output in cell.outputs if not is_image(output)]
+    tags = cell.metadata.get("tags", [])
+    hidden = ["hide-output"] if {"hide-cell", "hide-output"} & {*tags} else []
+    metadata = {"mystnb": cell.metadata.pop("mystnb"), "tags": ["remove-input", *hidden]}
+    source = f"# figure of cell {cell.id}"  # a cell without source would not be rendered
+    name = f"{cell.id[:57]}-figure"  # the format allows 64 characters
+    return [nbformat.v4.new_code_cell(source, id=name, metadata=metadata, outputs=images)]
+
+
+def is_image(output: nbformat.NotebookNode) -> bool:
+    """Whether an output is a picture."""
+    return any(mime.startswith("image/") for mime in output.get("data", {}))
+
+
+def stage_digest(book: Book, stage: Path) -> str:
+    """Fingerprint of all that the pages depend on."""
+    whole = hashlib.sha256(sys.version.encode())
+    extension = Path(__file__).with_name("sphinx_extension.py")
+    for path in [*files_below(stage), extension, book.root / "requirements.lock"]:
+        if path.exists():
+            whole.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
+
+
+def jupyter_book(stage: Path, *, output: Path) -> None:
+    """Build from clean doctrees; each warning is an error, and all of them are shown."""
+    command = Path(sys.executable).with_name("jupyter-book")
+    options = ["--path-output", output, "--all", "-W", "-n", "--keep-going", "--quiet"]
+    built = subprocess.run(
+        [command, "build", stage, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if built.returncode:
+        faults = strip_color(built.stdout).replace(f"{stage}/", "")
+        raise BuildError(f"jupyter-book found faults:\n{faults}")

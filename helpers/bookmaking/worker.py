@@ -1,0 +1,153 @@
+"""Execute one notebook in a process of its own: `python -m helpers.bookmaking.worker`.
+
+The job comes as one line of JSON on stdin, the result goes as one line of JSON to stdout. The
+caller keeps stdin open: when it closes, the caller is gone and so is the worker, and with the
+worker its kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import papermill
+import psutil
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError, strip_color
+
+from helpers.bookmaking.book import write_atomically
+
+PACKAGES = ("pymc", "pymc-marketing", "nutpie", "numpyro", "jax", "arviz", "numpy", "pandas")
+POLL_SECONDS = 0.2
+
+
+def execute(
+    notebook: nbformat.NotebookNode, directory: Path, progress: dict[str, int]
+) -> nbformat.NotebookNode:
+    """Execute a notebook with the kernel of this environment; its working directory is empty."""
+    clean = nbformat.from_dict(notebook)
+    executed = papermill.execute_notebook(
+        nbformat.from_dict(notebook),
+        None,
+        kernel_name="python3",
+        cwd=directory,
+        progress_bar=False,
+        start_timeout=120,
+        request_save_on_cell_execute=False,
+        coalesce_streams=True,
+        on_cell_start=lambda cell, cell_index: progress.update(cell_index=cell_index),
+    )
+    # papermill and nbclient note times and paths: with the authored metadata two runs are equal
+    executed.metadata = clean.metadata
+    for cell, authored in zip(executed.cells, clean.cells, strict=True):
+        cell.metadata = authored.metadata
+    return executed
+
+
+def stderr_lines(notebook: nbformat.NotebookNode) -> list[str]:
+    """First line of what each cell wrote to stderr."""
+    return [
+        f"cell {number}: {output.text.strip().splitlines()[0]}"
+        for number, cell in enumerate(notebook.cells, start=1)
+        for output in cell.get("outputs", [])
+        if output.get("name") == "stderr" and output.text.strip()
+    ]
+
+
+def describe(
+    error: PapermillExecutionError | DeadKernelError,
+    notebook: nbformat.NotebookNode,
+    cell_index: int,
+) -> dict[str, str]:
+    """Say where a notebook failed, and how."""
+    first_line = next(iter(notebook.cells[cell_index].source.strip().splitlines()), "")
+    where = f"cell {cell_index + 1}: {first_line}"
+    if isinstance(error, DeadKernelError):
+        message = "the kernel died, often for lack of memory"
+        return {"where": where, "type": "DeadKernelError", "message": message, "traceback": ""}
+    return {
+        "where": where,
+        "type": error.ename,
+        "message": strip_color(error.evalue),
+        "traceback": strip_color("\n".join(error.traceback)),
+    }
+
+
+class PeakMemory(threading.Thread):
+    """Watch the resident memory of the kernel and its children."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak_bytes = 0
+
+    def run(self) -> None:
+        """Poll until the process ends."""
+        me = psutil.Process()
+        while True:
+            total = 0
+            for child in me.children(recursive=True):
+                try:
+                    total += child.memory_info().rss
+                except psutil.Error:
+                    continue  # it ended between the two calls
+            self.peak_bytes = max(self.peak_bytes, total)
+            time.sleep(POLL_SECONDS)
+
+    def megabytes(self) -> int:
+        """Peak so far; the system's own count of each ended process misses no short peak."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        ended *= 1 if sys.platform == "darwin" else 1024
+        return round(max(self.peak_bytes, ended) / 2**20)
+
+
+def end_with_caller() -> None:
+    """Leave as soon as the caller has closed our stdin."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def run(job: dict) -> dict:
+    """Execute the job's notebook and, if it succeeds, write it and its record."""
+    notebook = nbformat.from_dict(job["notebook"])
+    memory = PeakMemory()
+    memory.start()
+    started = time.monotonic()
+    progress: dict[str, int] = {}
+    try:
+        executed = execute(notebook, Path(job["directory"]), progress)
+    except (PapermillExecutionError, DeadKernelError) as error:
+        return {"error": describe(error, notebook, progress["cell_index"])}
+    record = {
+        "seconds": round(time.monotonic() - started, 1),
+        "peak_mb": memory.megabytes(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": sys.version.split()[0],
+        "versions": {name: version(name) for name in PACKAGES},
+        "stderr": stderr_lines(executed),
+    } | job["record"]
+    target = Path(job["target"])
+    # the notebook comes last: where it is, the record is
+    write_atomically(target.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
+    write_atomically(target, nbformat.writes(executed) + "\n")
+    return record
+
+
+def main() -> None:
+    """Do the one job on stdin."""
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed, by the kernel too, goes to the log
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=end_with_caller, daemon=True).start()
+    print(json.dumps(run(job)), file=answer, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,317 @@
+"""The book's figure style and the plots that more than one chapter draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+from helpers.notebook import INTERVAL
+
+#: Okabe-Ito colours by role; a line style or marker repeats every distinction.
+COLOURS = {
+    "data": "#4D4D4D",
+    "prior": "#BFBFBF",
+    "posterior": "#0072B2",
+    "counterfactual": "#E69F00",
+    "truth": "#000000",
+    "decision": "#D55E00",
+    "city_a": "#0072B2",
+    "city_b": "#009E73",
+}
+
+#: Keywords of a line or marker for the first and the second city.
+CITY_STYLES = (
+    {"color": COLOURS["city_a"], "linestyle": "-", "marker": "o"},
+    {"color": COLOURS["city_b"], "linestyle": "--", "marker": "s"},
+)
+
+#: Figure width in inches; at phone width the text is then still readable.
+WIDTH = 7.2
+
+_STYLE = {
+    "figure.figsize": (WIDTH, 3.6),
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    "savefig.transparent": False,
+    "axes.facecolor": "white",
+    "axes.prop_cycle": mpl.cycler(color=[COLOURS["data"], *list(COLOURS.values())[2:6]]),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E6E6E6",
+    "font.size": 13,
+    "axes.titlesize": 14,
+    "axes.labelsize": 13,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "svg.hashsalt": "bayesian-market-models",
+}
+
+
+def set_style() -> None:
+    """Set the book's figure style; in a notebook, draw SVG whose bytes do not change.
+
+    Examples
+    --------
+    >>> set_style()
+    >>> mpl.rcParams["savefig.transparent"]
+    False
+    """
+    mpl.rcParams.update(_STYLE)
+    if InteractiveShell.initialized():
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def _date_axis(axes) -> None:
+    locator = AutoDateLocator(maxticks=7)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def _runs(on: np.ndarray) -> np.ndarray:
+    """First and last position of each run of true days, shape (runs, 2)."""
+    edges = np.flatnonzero(np.diff(np.r_[False, on, False].astype(int)))
+    return edges.reshape(-1, 2) - [0, 1]
+
+
+def plot_two_series(
+    dates: Sequence,
+    sales: np.ndarray,
+    *,
+    ads: np.ndarray | None = None,
+    fitted: np.ndarray | None = None,
+    cities: Sequence[str] = ("A", "B"),
+    unit: str = "orders a day",
+) -> Figure:
+    """Sales of two cities, one panel each, with the days on which ads ran.
+
+    Parameters
+    ----------
+    dates : sequence of datetime, length n
+        Days.
+    sales : array, shape (n, 2)
+        Sales; NaN leaves a gap.
+    ads : array, shape (n, 2), optional
+        Ads; a day is shaded where it is above zero.
+    fitted : array, shape (n, 2), optional
+        Fitted mean, drawn over the sales.
+    cities : sequence of str
+        Names of the two cities.
+    unit : str
+        Unit of the sales.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Assign it, so that the notebook shows it once.
+
+    Raises
+    ------
+    ValueError
+        If an array is not of shape (n, 2).
+
+    Examples
+    --------
+    >>> days = np.arange("2024-01-01", "2024-01-11", dtype="datetime64[D]")
+    >>> figure = plot_two_series(days, np.ones((10, 2)), cities=("Ulm", "Bonn"))
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['Ulm', 'Bonn']
+    """
+    dates = np.asarray(dates, dtype="datetime64[ns]")
+    for name, values in {"sales": sales, "ads": ads, "fitted": fitted}.items():
+        if values is not None and np.shape(values) != (dates.size, 2):
+            raise ValueError(f"{name}: shape {np.shape(values)}, expected ({dates.size}, 2)")
+    half_day = np.timedelta64(12, "h")
+    figure, panels = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True)
+    for c, axes in enumerate(panels):
+        style = CITY_STYLES[c]
+        if ads is not None:
+            for i, (first, last) in enumerate(_runs(np.asarray(ads)[:, c] > 0)):
+                axes.axvspan(
+                    dates[first] - half_day,
+                    dates[last] + half_day,
+                    facecolor=COLOURS["counterfactual"],
+                    alpha=0.35,
+                    linewidth=0,
+                    label="ads run" if i == 0 else None,
+                )
+        if fitted is None:
+            axes.plot(dates, np.asarray(sales)[:, c], color=style["color"], linewidth=1.0)
+        else:
+            axes.plot(
+                dates,
+                np.asarray(sales)[:, c],
+                ".",
+                color=COLOURS["data"],
+                markersize=3,
+                rasterized=True,
+                label="sales",
+            )
+            axes.plot(dates, np.asarray(fitted)[:, c], color=style["color"], label="model")
+        axes.set_title(cities[c], loc="left")
+        axes.set_ylabel(unit)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
+    _date_axis(panels[-1])
+    return figure
+
+
+def plot_path(
+    dates: Sequence,
+    estimate: np.ndarray,
+    *,
+    truth: np.ndarray | None = None,
+    days: Sequence[int] = (),
+    days_label: str = "flagged day",
+    ylabel: str = "shared shock (orders a day)",
+) -> Figure:
+    """A quantity by day: mean and interval, the truth where known, some days marked.
+
+    Parameters
+    ----------
+    dates : sequence of datetime, length n
+        Days.
+    estimate : array, shape (3, n)
+        Mean, lower and upper bound (:func:`helpers.notebook.mean_interval`).
+    truth : array, shape (n,), optional
+        True values.
+    days : sequence of int
+        Positions of the days to mark.
+    days_label : str
+        What the marked days are.
+    ylabel : str
+        Quantity with its unit.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Assign it, so that the notebook shows it once.
+
+    Raises
+    ------
+    ValueError
+        If ``estimate`` is not of shape (3, n).
+
+    Examples
+    --------
+    >>> days = np.arange("2024-01-01", "2024-01-11", dtype="datetime64[D]")
+    >>> figure = plot_path(days, np.zeros((3, 10)), days=[2])
+    >>> figure.axes[0].get_ylabel()
+    'shared shock (orders a day)'
+    """
+    dates = np.asarray(dates, dtype="datetime64[ns]")
+    if np.shape(estimate) != (3, dates.size):
+        raise ValueError(f"estimate: shape {np.shape(estimate)}, expected (3, {dates.size})")
+    mean, lower, upper = estimate
+    figure, axes = plt.subplots()
+    axes.fill_between(
+        dates,
+        lower,
+        upper,
+        color=COLOURS["posterior"],
+        alpha=0.3,
+        linewidth=0,
+        label=f"{INTERVAL:.0%} interval",
+    )
+    axes.plot(dates, mean, color=COLOURS["posterior"], label="mean")
+    if truth is not None:
+        axes.plot(dates, truth, "--", color=COLOURS["truth"], linewidth=1.0, label="truth")
+    if len(days):
+        axes.plot(
+            dates[days],
+            np.asarray(mean)[days],
+            "v",
+            color=COLOURS["decision"],
+            label=days_label,
+        )
+    axes.set_ylabel(ylabel)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0)
+    _date_axis(axes)
+    return figure
+
+
+def plot_forest(
+    estimates: Mapping[str, np.ndarray],
+    *,
+    truth: float | Sequence[float] | None = None,
+    cities: Sequence[str] = ("A", "B"),
+    xlabel: str = "lift (orders a day)",
+) -> Figure:
+    """Estimates of several models, one row each, first model on top.
+
+    Parameters
+    ----------
+    estimates : mapping of str to array, shape (3,) or (3, 2)
+        Centre, lower and upper bound; with two columns, one for each city.
+    truth : float or pair of float, optional
+        True value, or one for each city.
+    cities : sequence of str
+        Names of the two cities, for the legend.
+    xlabel : str
+        Quantity with its unit.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Assign it, so that the notebook shows it once.
+
+    Raises
+    ------
+    ValueError
+        If an estimate has another shape, or the shapes differ.
+
+    Examples
+    --------
+    >>> figure = plot_forest({"naive": [20, 10, 30], "joint": [58, 50, 66]}, truth=60)
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['naive', 'joint']
+    """
+    shapes = {np.shape(value) for value in estimates.values()}
+    if len(shapes) != 1 or not shapes <= {(3,), (3, 2)}:
+        raise ValueError(f"estimates: shapes {sorted(shapes)}, expected one of (3,) or (3, 2)")
+    values = np.stack([np.reshape(value, (3, -1)) for value in estimates.values()])
+    n_rows, _, n_cities = values.shape
+    single = {"color": COLOURS["posterior"], "marker": "o"}
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.45 * n_rows * max(1, 0.75 * n_cities)))
+    rows = np.arange(n_rows)
+    for c in range(n_cities):
+        style = single if n_cities == 1 else CITY_STYLES[c]
+        centre, lower, upper = values[:, :, c].T
+        position = rows + (0 if n_cities == 1 else (-0.15, 0.15)[c])
+        axes.hlines(position, lower, upper, color=style["color"])
+        axes.plot(
+            centre,
+            position,
+            style["marker"],
+            color=style["color"],
+            label=f"{INTERVAL:.0%} interval" if n_cities == 1 else cities[c],
+        )
+        if truth is not None:
+            name = "truth" if n_cities == 1 else f"truth {cities[c]}"
+            line = np.broadcast_to(truth, n_cities)[c]
+            axes.axvline(
+                line,
+                color=COLOURS["truth"] if n_cities == 1 else style["color"],
+                linestyle="--" if c == 0 else ":",
+                linewidth=1.2,
+                label=name,
+            )
+    axes.set_yticks(rows, list(estimates))
+    axes.set_ylim(n_rows - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(xlabel)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0)
+    return figure

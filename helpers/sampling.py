@@ -1,0 +1,142 @@
+"""Sampling as every chapter does it, and what must hold before a posterior is read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import arviz as az
+import numpy as np
+import nutpie
+import pandas as pd
+import pymc as pm
+import xarray as xr
+
+
+def sample(
+    model: pm.Model, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.9
+) -> xr.DataTree:
+    """Draw from a model's posterior with nutpie's NUTS, in silence.
+
+    numba's code samples several times faster than JAX's but compiles for half a minute and more:
+    it serves long runs, JAX short ones.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        A model whose free variables are all continuous.
+    draws, tune, chains : int
+        Kept draws a chain, tuning draws a chain, number of chains.
+    seed : int
+        Seed of the sampler.
+    target_accept : float
+        Target acceptance rate, in (0, 1).
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior`` and ``sample_stats``.
+    """
+    logging.getLogger("pymc").setLevel(logging.WARNING)
+    long = chains * (draws + tune) > 2000
+    return pm.sample(
+        draws,
+        tune=tune,
+        chains=chains,
+        random_seed=seed,
+        target_accept=target_accept,
+        model=model,
+        nuts_sampler="nutpie",
+        backend="numba" if long else "jax",
+        progressbar=False,
+        quiet=True,
+        compute_convergence_checks=False,
+    )
+
+
+def fit_many[Data](
+    datasets: Iterable[Data],
+    build: Callable[[Data], pm.Model],
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int,
+) -> Iterator[tuple[Data, xr.DataTree]]:
+    """Fit one model to many data sets, compiled once by numba, a fit in seconds.
+
+    Parameters
+    ----------
+    datasets : iterable
+        Objects with ``arrays``, a dict of the model's data by name (its ``pm.Data`` are called
+        ``data_<name>``).
+    build : callable
+        Builds the model of one data set.
+    draws, tune, chains : int
+        Kept draws a chain, tuning draws a chain, number of chains.
+    seed : int
+        Seed; each data set gets its own stream.
+
+    Yields
+    ------
+    tuple
+        The data set and its posterior.
+    """
+    compiled, shapes = None, None
+    seeds = np.random.SeedSequence(seed)
+    for data in datasets:
+        new = {name: np.shape(value) for name, value in data.arrays.items()}
+        if new != shapes:
+            compiled, shapes = nutpie.compile_pymc_model(build(data)), new
+        else:
+            compiled = compiled.with_data(
+                **{
+                    f"data_{name}": value
+                    for name, value in data.arrays.items()
+                    if f"data_{name}" in compiled.shared_data
+                }
+            )
+        stream = int(seeds.spawn(1)[0].generate_state(1)[0])
+        yield (
+            data,
+            nutpie.sample(
+                compiled,
+                draws=draws,
+                tune=tune,
+                chains=chains,
+                seed=stream,
+                target_accept=0.9,
+                progress_bar=False,
+            ),
+        )
+
+
+def diagnostics(idata: xr.DataTree, names: Sequence[str]) -> pd.Series:
+    """Worst case of the diagnostics over the named variables.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree
+        What :func:`sample` returns.
+    names : sequence of str
+        Variables of the posterior to look at.
+
+    Returns
+    -------
+    pandas.Series
+        ``rhat`` (largest), ``ess_bulk`` and ``ess_tail`` (smallest), ``divergences`` (sum).
+
+    References
+    ----------
+    :cite:`vehtari2021rank`
+    """
+    posterior = idata["posterior"].to_dataset()[list(names)]
+    table = az.summary(posterior, kind="diagnostics", round_to="none")
+    return pd.Series(
+        {
+            "rhat": table["r_hat"].max(),
+            "ess_bulk": table["ess_bulk"].min(),
+            "ess_tail": table["ess_tail"].min(),
+            "divergences": int(idata["sample_stats"]["diverging"].sum()),
+        }
+    )

@@ -1,0 +1,368 @@
+"""Checks that every loader of the book shares.
+
+A message names the column, the first offending value with its place, and the mend.
+Rows are counted as a spreadsheet counts them: the header is row 1.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+_ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+
+
+class DataError(ValueError):
+    """A reader's data cannot be used as they are; the message says how to mend them."""
+
+
+def listed(names: Sequence, limit: int = 10) -> str:
+    """Join names with commas, at most ``limit`` of them.
+
+    Parameters
+    ----------
+    names : sequence
+        What to list.
+    limit : int
+        How many to name.
+
+    Returns
+    -------
+    str
+        The names, and how many were left out.
+
+    Examples
+    --------
+    >>> listed("abcd", limit=2)
+    'a, b and 2 more'
+    """
+    names = [str(name) for name in names]
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _count(n: int, kind: str) -> str:
+    return f"{n} {kind.format(s='' if n == 1 else 's')}"
+
+
+def refuse(
+    frame: pd.DataFrame,
+    bad: pd.Series,
+    column: str,
+    kind: str,
+    mend: str,
+    keys: Sequence[str] = (),
+) -> None:
+    """Raise if a value is bad: the column, how many, the first one with its place, the mend.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table, with a unique index.
+    bad : pandas.Series of bool
+        Which rows are bad.
+    column : str
+        The column to name.
+    kind : str
+        What the bad values are; ``{s}`` takes the plural.
+    mend : str
+        What the reader can do.
+    keys : sequence of str
+        Parsed dates and groups, to say where a value stands; without them, its row.
+
+    Raises
+    ------
+    DataError
+        If any row is bad.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"price": [1, 0, 0]})
+    >>> refuse(frame, frame["price"] == 0, "price", "zero price{s}", "drop them")
+    Traceback (most recent call last):
+    helpers.tables.DataError: price: 2 zero prices (first 0 in row 3); drop them
+    """
+    if not bad.any():
+        return
+    label = bad.idxmax()
+    value = frame.at[label, column]
+    shown = "" if pd.isna(value) else f" {value!r}" if isinstance(value, str) else f" {value}"
+    if keys:
+        date, *groups = keys
+        place = f"on {frame.at[label, date]:%Y-%m-%d}"
+        place += "".join(f" in {frame.at[label, group]}" for group in groups)
+    else:
+        place = f"in row {label + 2}"
+    raise DataError(f"{column}: {_count(bad.sum(), kind)} (first{shown} {place}); {mend}")
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a CSV or Parquet file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A ``.csv`` file (commas, decimal points, UTF-8) or a ``.parquet`` file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table as it stands; its integer index plus two is the row in the file.
+
+    Raises
+    ------
+    DataError
+        If the extension is another one, the file is missing, unreadable or without rows, or its
+        columns are not separated by commas.
+
+    Examples
+    --------
+    >>> read_table("sales.xlsx")
+    Traceback (most recent call last):
+    helpers.tables.DataError: sales.xlsx: the file ends in '.xlsx'; save it as .csv or .parquet
+    """
+    path = Path(path)
+    name, suffix = path.name, path.suffix.lower()
+    if suffix not in {".csv", ".parquet"}:
+        raise DataError(f"{name}: the file ends in {suffix!r}; save it as .csv or .parquet")
+    if not path.is_file():
+        raise DataError(f"{name}: no such file; check the path")
+    try:
+        with warnings.catch_warnings():
+            # pandas drops surplus fields with a warning: "12,5" would be read as 12.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = _read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{name}: the file is empty; export it again") from None
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        raise DataError(
+            f"{name}: unreadable ({error}); save it as UTF-8 with commas between the columns, "
+            "decimal points and as many fields a row as the header has"
+        ) from error
+    if frame.shape[1] == 1 and any(sep in str(frame.columns[0]) for sep in ";\t|"):
+        raise DataError(
+            f"{name}: one column, {frame.columns[0]!r}; save it with commas between the columns"
+        )
+    if frame.empty:
+        raise DataError(f"{name}: no rows under the header; export it again")
+    return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    # Only an empty field is missing: NA may be a city. Blank lines are kept for the row numbers.
+    frame = pd.read_csv(
+        path,
+        keep_default_na=False,
+        na_values=[""],
+        skip_blank_lines=False,
+        index_col=False,
+        low_memory=False,
+    )
+    return frame.dropna(how="all")
+
+
+def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a frame that lacks a column.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table.
+    columns : sequence of str
+        Columns it must have.
+
+    Raises
+    ------
+    DataError
+        If one is missing; the message lists the missing and the present ones.
+
+    Examples
+    --------
+    >>> require_columns(pd.DataFrame({"day": [], "sales": []}), ["date", "sales"])
+    Traceback (most recent call last):
+    helpers.tables.DataError: date: column missing (present: day, sales); rename or add it
+    """
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        noun, mend = ("column", "it") if len(missing) == 1 else ("columns", "them")
+        raise DataError(
+            f"{', '.join(missing)}: {noun} missing (present: {listed(frame.columns)}); "
+            f"rename or add {mend}"
+        )
+
+
+def parse_dates(frame: pd.DataFrame, column: str = "date") -> pd.Series:
+    """Dates of a column, a whole day each.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table, its index as :func:`read_table` leaves it.
+    column : str
+        Column of dates.
+
+    Returns
+    -------
+    pandas.Series
+        Dates without a time zone, dtype ``datetime64``.
+
+    Raises
+    ------
+    DataError
+        If a date is blank, is not written year-month-day, or carries a time within the day.
+
+    Examples
+    --------
+    >>> parse_dates(pd.DataFrame({"date": ["2021-03-01", "03/02/2021"]}))
+    Traceback (most recent call last):
+    helpers.tables.DataError: date: 1 unreadable date (first '03/02/2021' in row 3); \
+write dates as YYYY-MM-DD
+    """
+    written = frame[column]
+    if isinstance(written.dtype, pd.DatetimeTZDtype):
+        dates = written.dt.tz_localize(None)
+    elif pd.api.types.is_datetime64_dtype(written.dtype):
+        dates = written
+    else:
+        text = written.astype("string").str.strip()
+        text = text.where(text.str.fullmatch(_ISO_DATE).fillna(False).astype(bool))
+        dates = pd.to_datetime(text, format="ISO8601", errors="coerce")
+    refuse(frame, dates.isna(), column, "unreadable date{s}", "write dates as YYYY-MM-DD")
+    within = dates != dates.dt.normalize()
+    refuse(frame, within, column, "time{s} within a day", "add sales up to one row a day")
+    return dates
+
+
+def check_unique(frame: pd.DataFrame, keys: Sequence[str] = ("date", "city")) -> None:
+    """Refuse two rows with the same keys.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table, dates parsed.
+    keys : sequence of str
+        Column of dates, then the column of groups.
+
+    Raises
+    ------
+    DataError
+        If a pair of keys is repeated.
+
+    Examples
+    --------
+    >>> day = pd.Timestamp("2021-03-01")
+    >>> check_unique(pd.DataFrame({"date": [day, day], "city": ["A", "A"]}))
+    Traceback (most recent call last):
+    helpers.tables.DataError: date, city: 1 repeated row (first 2021-03-01 in A); \
+add them up or drop the repeats
+    """
+    repeated = frame.duplicated(list(keys))
+    if repeated.any():
+        date, group = frame.loc[repeated.idxmax(), list(keys)]
+        raise DataError(
+            f"{', '.join(keys)}: {_count(repeated.sum(), 'repeated row{s}')} "
+            f"(first {date:%Y-%m-%d} in {group}); add them up or drop the repeats"
+        )
+
+
+def check_calendar(
+    frame: pd.DataFrame, keys: Sequence[str] = ("date", "city"), *, value: str = "sales"
+) -> None:
+    """Refuse missing days between the first and the last of each group.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table, dates parsed and unique within a group.
+    keys : sequence of str
+        Column of dates, then the column of groups.
+    value : str
+        Column that may be blank on a closed day, for the message.
+
+    Raises
+    ------
+    DataError
+        If a day has no row.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"date": pd.to_datetime(["2021-03-01", "2021-03-03"]), "city": "A"})
+    >>> check_calendar(frame)
+    Traceback (most recent call last):
+    helpers.tables.DataError: date: 1 day missing in A (first 2021-03-02); \
+add a row for each day, with sales blank where A was closed
+    """
+    date, group = keys
+    for name, dates in frame.groupby(group)[date]:
+        missing = pd.date_range(dates.min(), dates.max()).difference(pd.DatetimeIndex(dates))
+        if len(missing):
+            raise DataError(
+                f"{date}: {_count(len(missing), 'day{s}')} missing in {name} "
+                f"(first {missing[0]:%Y-%m-%d}); add a row for each day, "
+                f"with {value} blank where {name} was closed"
+            )
+
+
+def numbers(
+    frame: pd.DataFrame,
+    column: str,
+    keys: Sequence[str] = ("date", "city"),
+    *,
+    blank: str | None = None,
+    negative: str | None = None,
+) -> pd.Series:
+    """Values of a column as finite floats.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table, dates parsed.
+    column : str
+        Column to read.
+    keys : sequence of str
+        Column of dates, then the column of groups, to say where a value stands.
+    blank : str, optional
+        How to mend a blank value; without it, blanks are allowed and become NaN.
+    negative : str, optional
+        How to mend a negative value; without it, negative values are allowed.
+
+    Returns
+    -------
+    pandas.Series
+        Floats.
+
+    Raises
+    ------
+    DataError
+        If a value is not a number, is infinite, or is blank or negative where that is refused.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"date": pd.to_datetime(["2021-03-01"]), "city": "A", "sales": -12.0})
+    >>> numbers(frame, "sales", negative="set refunds to 0 or drop them")
+    Traceback (most recent call last):
+    helpers.tables.DataError: sales: 1 negative value (first -12.0 on 2021-03-01 in A); \
+set refunds to 0 or drop them
+    """
+    written = frame[column]
+    if not pd.api.types.is_numeric_dtype(written.dtype):
+        written = written.astype("string").str.strip().replace("", pd.NA)
+    values = pd.to_numeric(written, errors="coerce").astype(float)
+    refuse(
+        frame,
+        values.isna() & written.notna(),
+        column,
+        "non-numeric value{s}",
+        "write numbers with a decimal point, without thousands separators or units",
+        keys,
+    )
+    refuse(frame, np.isinf(values), column, "infinite value{s}", "correct the export", keys)
+    if blank is not None:
+        refuse(frame, values.isna(), column, "blank value{s}", blank, keys)
+    if negative is not None:
+        refuse(frame, values < 0, column, "negative value{s}", negative, keys)
+    return values

@@ -1,0 +1,307 @@
+"""What each notebook must be as text; a check takes a notebook and returns its problems."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat import NotebookNode
+from pybtex.database import parse_file
+
+from helpers.bookmaking.parameters import has_tag, read_parameters
+
+REQUIRED_PARAMETERS = {"DRAWS", "TUNE", "CHAINS", "SEED", "ENFORCE_CLAIMS"}
+TAGS = {
+    *("parameters", "simulated"),
+    *(f"{what}-{part}" for what in ("hide", "remove") for part in ("cell", "input", "output")),
+}
+NOTEBOOK_METADATA = {"kernelspec", "language_info"}
+CELL_METADATA = {"tags", "mystnb"}
+MODERN_RANDOM = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64"}
+NETWORK_MODULES = {"aiohttp", "http", "httpx", "requests", "socket", "urllib"}
+FETCHING = re.compile(r"https?://|^\s*[!%]\s*(?:pip|conda|curl|wget|git)\b", re.MULTILINE)
+REMOVED = {
+    r"\baz\.plot_trace\b(?!_)": "az.plot_trace_dist",
+    r"\baz\.plot_ppc\b(?!_)": "az.plot_ppc_dist",
+    r"\baz\.plot_posterior\b": "az.plot_dist",
+    r"\baz\.plot_hdi\b": "az.plot_lm, or az.hdi and fill_between",
+    r"\baz\.waic\b": "az.loo",
+    r"\baz\.(?:convert_to_inference_data|InferenceData)\b|\bInferenceData\(": "xarray.DataTree",
+    r"\b\w*(?:idata|trace|fit|prior|posterior)\w*\.extend\(": ".update() of a DataTree",
+    r"\bpm\.(?:MutableData|ConstantData)\b": "pm.Data",
+    r"\bpm\.model_to_graphviz\b": "pm.model_to_mermaid",
+    r"\bpm\.sample_prior_predictive\([^)]*\bsamples=": "draws=",
+    r"\bnumpyro\.\w*\.DeviceArray\b|\bjnp\.DeviceArray\b": "jax.Array",
+    r"\bmultidimensional\.MMM\b|\bmmm\.delayed_saturated_mmm\b": "pymc_marketing.mmm.MMM",
+}
+SEEDED = {"sample", "sample_prior_predictive", "sample_posterior_predictive", "draw"}
+
+Check = Callable[[NotebookNode], list[str]]
+
+
+def code_cells(notebook: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:
+    """Code cells, each with its number among all cells."""
+    cells = enumerate(notebook.cells, start=1)
+    return ((number, cell) for number, cell in cells if cell.cell_type == "code")
+
+
+def prose(notebook: NotebookNode) -> str:
+    """All Markdown, without fenced and inline code that carries no role."""
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return re.sub(r"^```\w*\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def parsed(source: str) -> ast.Module:
+    """Syntax tree of a cell, magics included."""
+    return ast.parse(TransformerManager().transform_cell(source))
+
+
+def calls(tree: ast.AST, *, inside_functions: bool = True) -> Iterator[tuple[str, ast.Call]]:
+    """Every call with its dotted name, `plt.subplots` for example."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+        if inside_functions or not isinstance(node, ast.FunctionDef | ast.Lambda):
+            yield from calls(node, inside_functions=inside_functions)
+
+
+def keywords(call: ast.Call) -> set[str | None]:
+    """Names of the keyword arguments; None stands for `**more`."""
+    return {keyword.arg for keyword in call.keywords}
+
+
+def format_is_valid(notebook: NotebookNode) -> list[str]:
+    """Valid by nbformat; each cell has an id of its own."""
+    ids = [cell.get("id", "missing") for cell in notebook.cells]
+    if repeated := sorted({one for one in ids if ids.count(one) > 1 or one == "missing"}):
+        return [f"id {one}: each cell needs its own" for one in repeated]
+    try:
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        return [str(error).splitlines()[0]]
+    return []
+
+
+def nothing_is_executed(notebook: NotebookNode) -> list[str]:
+    """Neither outputs nor counts."""
+    return [
+        f"cell {number}: clear its outputs"
+        for number, cell in code_cells(notebook)
+        if cell.outputs or cell.execution_count is not None
+    ]
+
+
+def metadata_is_authored(notebook: NotebookNode) -> list[str]:
+    """No metadata that a tool left behind; the kernel is python3."""
+    problems = [f"metadata: drop {key}" for key in notebook.metadata.keys() - NOTEBOOK_METADATA]
+    if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
+        problems.append("metadata: the kernel must be python3")
+    for number, cell in enumerate(notebook.cells, start=1):
+        problems += [f"cell {number}: drop {key}" for key in cell.metadata.keys() - CELL_METADATA]
+    return problems
+
+
+def tags_are_known(notebook: NotebookNode) -> list[str]:
+    """Only tags that the book gives a meaning."""
+    return [
+        f"cell {number}: unknown tag {tag}"
+        for number, cell in enumerate(notebook.cells, start=1)
+        for tag in cell.metadata.get("tags", [])
+        if tag not in TAGS
+    ]
+
+
+def parameters_are_complete(notebook: NotebookNode) -> list[str]:
+    """One parameters cell: literal values, one a line, the common names among them."""
+    cells = [cell for _, cell in code_cells(notebook) if has_tag(cell, "parameters")]
+    if len(cells) != 1:
+        return [f"{len(cells)} cells tagged parameters"]
+    problems = []
+    for statement in ast.parse(cells[0].source).body:
+        line = ast.unparse(statement)
+        try:
+            ast.literal_eval(statement.value)
+            single_name = isinstance(statement.targets[0], ast.Name) and len(statement.targets) == 1
+        except (AttributeError, ValueError):
+            single_name = False
+        if not single_name:
+            problems.append(f"{line}: not one name and one literal")
+    missing = REQUIRED_PARAMETERS - read_parameters(notebook).keys()
+    return problems + [f"no parameter {name}" for name in sorted(missing)]
+
+
+def opens_with_a_title(notebook: NotebookNode) -> list[str]:
+    """One first-level heading, the first line."""
+    headings = re.findall(r"^# .+", prose(notebook), re.MULTILINE)
+    first = notebook.cells[0].source.lstrip() if notebook.cells else ""
+    starts = re.match(r"(?:\([\w-]+\)=\s*)?# ", first)
+    return [] if starts and len(headings) == 1 else ["needs one `# Title`, as its first line"]
+
+
+def draws_figure(cell: NotebookNode) -> bool:
+    """Whether the cell plots, as far as its text shows."""
+    names = [name for name, _ in calls(parsed(cell.source), inside_functions=False)]
+    return any(
+        re.fullmatch(r"plt\.(?:subplots|figure|subplot_mosaic|show)|(?:\w+\.)*plot_\w+", name)
+        for name in names
+    )
+
+
+def figures_are_described(notebook: NotebookNode) -> list[str]:
+    """Each cell that plots has a name, a caption and alternative text without numbers."""
+    problems, names = [], []
+    for number, cell in code_cells(notebook):
+        mystnb = cell.metadata.get("mystnb", {})
+        figure, alt = mystnb.get("figure", {}), mystnb.get("image", {}).get("alt", "")
+        if not (draws_figure(cell) or mystnb):
+            continue
+        if not re.fullmatch(r"fig-[a-z0-9-]+", figure.get("name", "")):
+            problems.append(f"cell {number}: the figure's name must be fig-words-like-these")
+        if len(figure.get("caption", "")) < 20:
+            problems.append(f"cell {number}: the figure needs a caption that says what to look at")
+        if len(alt) < 20:
+            problems.append(f"cell {number}: the figure needs alternative text with its finding")
+        if re.search(r"\d", alt):
+            problems.append(f"cell {number}: numbers in alternative text go stale: {alt}")
+        names.append(figure.get("name"))
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    return problems + [f"two figures are called {name}" for name in twice]
+
+
+def randomness_is_seeded(notebook: NotebookNode) -> list[str]:
+    """Generators and samplers get a seed; nothing uses NumPy's global state."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        tree = parsed(cell.source)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in (
+                "np.random",
+                "numpy.random",
+            ):
+                if node.attr not in MODERN_RANDOM:
+                    problems.append(f"cell {number}: np.random.{node.attr} is legacy")
+            elif isinstance(node, ast.Import) and any(a.name == "random" for a in node.names):
+                problems.append(f"cell {number}: import random; use np.random.default_rng(SEED)")
+        for name, call in calls(tree):
+            if name.endswith("default_rng") and not (call.args or call.keywords):
+                problems.append(f"cell {number}: default_rng() without a seed")
+            library, _, function = name.rpartition(".")
+            seedless = not keywords(call) & {"random_seed", None}
+            if library == "pm" and function in SEEDED and seedless:
+                problems.append(f"cell {number}: {name} without random_seed")
+    return problems
+
+
+def network_is_not_used(notebook: NotebookNode) -> list[str]:
+    """Nothing is fetched: a page must build without a connection."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        problems += [f"cell {number}: {found.strip()}" for found in FETCHING.findall(cell.source)]
+        for node in ast.walk(parsed(cell.source)):
+            modules = []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            problems += [
+                f"cell {number}: imports {module}"
+                for module in modules
+                if module.partition(".")[0] in NETWORK_MODULES
+            ]
+    return problems
+
+
+def interfaces_are_current(notebook: NotebookNode) -> list[str]:
+    """No call that is gone, or that silently means something else now."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        for pattern, instead in REMOVED.items():
+            if found := re.search(pattern, cell.source):
+                problems.append(f"cell {number}: {found[0]}; use {instead}")
+        for name, call in calls(parsed(cell.source)):
+            if name == "az.hdi" and not keywords(call) & {"dim", None}:
+                problems.append(f"cell {number}: az.hdi without dim= reduces the last axis")
+    return problems
+
+
+def glued_keys_are_published(notebook: NotebookNode) -> list[str]:
+    """Each number that prose shows is published by this notebook's code."""
+    published = set()
+    for _, cell in code_cells(notebook):
+        for name, call in calls(parsed(cell.source)):
+            if name.endswith("key_numbers") and call.args:
+                published |= {pattern_of(key) for key in keys_of(call.args[0])}
+            elif name.endswith("publish") and call.args:
+                published.add(pattern_of(call.args[0]))
+    used = re.findall(r"\{glue:\w+\}`([^`:/]+)", prose(notebook))
+    return [
+        f"{key} is shown and never published"
+        for key in sorted(set(used))
+        if not any(re.fullmatch(pattern, key) for pattern in published)
+    ]
+
+
+def keys_of(mapping: ast.expr) -> list[ast.expr]:
+    """Keys of a dict display, of a comprehension, or of several joined by `|`."""
+    if isinstance(mapping, ast.Dict):
+        return [
+            key
+            for name, value in zip(mapping.keys, mapping.values, strict=True)
+            for key in ([name] if name else keys_of(value))  # no name: `**value`
+        ]
+    if isinstance(mapping, ast.DictComp):
+        return [mapping.key]
+    if isinstance(mapping, ast.BinOp):
+        return keys_of(mapping.left) + keys_of(mapping.right)
+    return [mapping]
+
+
+def pattern_of(key: ast.expr) -> str:
+    """Pattern of the keys that an expression can give."""
+    if isinstance(key, ast.Constant):
+        return re.escape(str(key.value))
+    if isinstance(key, ast.JoinedStr):
+        return "".join(pattern_of(part) for part in key.values)
+    return ".+"
+
+
+def cited_works_exist(notebook: NotebookNode, bibliography: Path) -> list[str]:
+    """Each citation has its entry in the bibliography."""
+    known = parse_file(bibliography).entries
+    cited = re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", prose(notebook))
+    keys = {key.strip() for group in cited for key in group.split(",")}
+    return [f"{key} is not in {bibliography.name}" for key in sorted(keys) if key not in known]
+
+
+def terms_are_defined(notebook: NotebookNode, glossary: Path) -> list[str]:
+    """Each term has its entry in the glossary."""
+    defined = {term.lower() for term in glossary_terms(glossary.read_text())}
+    used = re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`", prose(notebook))
+    missing = sorted({" ".join(term.split()) for term in used} - defined)
+    return [f"{term} is not in the glossary" for term in missing if term.lower() not in defined]
+
+
+def glossary_terms(text: str) -> Iterator[str]:
+    """Terms of a `{glossary}` directive: its lines without indentation."""
+    directive = r"^(`{3,}|:{3,})\{glossary\}[^\n]*\n(.*?)^\1"
+    for _, block in re.findall(directive, text, re.DOTALL | re.MULTILINE):
+        yield from (line.strip() for line in block.splitlines() if re.match(r"[^\s:]", line))
+
+
+CHECKS: tuple[Check, ...] = (
+    format_is_valid,
+    nothing_is_executed,
+    metadata_is_authored,
+    tags_are_known,
+    parameters_are_complete,
+    opens_with_a_title,
+    figures_are_described,
+    randomness_is_seeded,
+    network_is_not_used,
+    interfaces_are_current,
+    glued_keys_are_published,
+)

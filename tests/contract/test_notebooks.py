@@ -1,0 +1,136 @@
+"""Every notebook passes every check, and every check catches the fault planted for it."""
+
+from __future__ import annotations
+
+import notebook_checks as checks
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from helpers.bookmaking.book import Book, read_notebook
+from helpers.bookmaking.cli import CHECKOUT
+
+BOOK = Book(CHECKOUT)
+CHAPTERS = [pytest.param(path, id=path.stem) for path in BOOK.chapters]
+PARAMETERS = "DRAWS = 9\nTUNE = 9\nCHAINS = 2\nSEED = 1\nENFORCE_CLAIMS = True"
+ALT = "The line of sales rises after the campaign"
+FIGURE = {"figure": {"name": "fig-sales", "caption": "Sales rise when the campaign starts."}}
+
+
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("path", CHAPTERS)
+def test_notebook_passes(path, check):
+    assert check(read_notebook(path)) == []
+
+
+@pytest.mark.parametrize("path", CHAPTERS)
+def test_citations_and_terms_exist(path):
+    notebook = read_notebook(path)
+    pages = BOOK.root / "book"
+    assert checks.cited_works_exist(notebook, pages / "references.bib") == []
+    assert checks.terms_are_defined(notebook, pages / "glossary.md") == []
+
+
+def notebook(*cells):
+    """A notebook without fault, and more cells."""
+    first = new_markdown_cell("# Title\n\nThe lift is {glue:text}`lift`.")
+    parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    published = new_code_cell("publish('lift', f'{1.5:.1f}')")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    return new_notebook(cells=[first, parameters, published, *cells], metadata=kernel)
+
+
+def plot(alt=ALT, figure=FIGURE):
+    return new_code_cell(
+        "figure, axes = plt.subplots()", metadata={"mystnb": {**figure, "image": {"alt": alt}}}
+    )
+
+
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+def test_a_good_notebook_has_no_problem(check):
+    good = [
+        plot(),
+        new_code_cell("def draw():\n    return plt.subplots()"),  # plots only when called
+        new_code_cell("rng = np.random.default_rng(SEED)\npm.sample(DRAWS, random_seed=rng)"),
+        new_code_cell("%config InlineBackend.figure_formats = ['svg']"),
+        new_code_cell("key_numbers({f'lift-{city}': ('Lift', '2') for city in 'AB'})"),
+        new_markdown_cell("{glue:text}`lift-A` and, as code, `np.random.seed`."),
+    ]
+    assert check(notebook(*good)) == []
+
+
+def code(source, **metadata):
+    return new_code_cell(source, metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    ("check", "fault", "message"),
+    [
+        (checks.nothing_is_executed, new_code_cell("1", execution_count=3), "clear its outputs"),
+        (checks.metadata_is_authored, code("1", papermill={"duration": 1}), "drop papermill"),
+        (checks.tags_are_known, code("1", tags=["hidden"]), "unknown tag hidden"),
+        (checks.parameters_are_complete, code("N = 1", tags=["parameters"]), "2 cells tagged"),
+        (checks.opens_with_a_title, new_markdown_cell("# Another"), "one `# Title`"),
+        (checks.figures_are_described, code("plt.subplots()"), "alternative text"),
+        (checks.figures_are_described, code("az.plot_forest(fit)"), "caption"),
+        (checks.figures_are_described, plot(alt=""), "alternative text"),
+        (checks.figures_are_described, plot(alt=ALT + " by 30 percent"), "go stale"),
+        (checks.randomness_is_seeded, code("np.random.seed(1)"), "seed is legacy"),
+        (checks.randomness_is_seeded, code("np.random.RandomState(1)"), "RandomState is legacy"),
+        (checks.randomness_is_seeded, code("np.random.default_rng()"), "without a seed"),
+        (checks.randomness_is_seeded, code("import random"), "import random"),
+        (checks.randomness_is_seeded, code("with m:\n    pm.sample(9)"), "without random_seed"),
+        (checks.network_is_not_used, code("import requests"), "imports requests"),
+        (checks.network_is_not_used, code("from urllib.request import urlopen"), "imports urllib"),
+        (checks.network_is_not_used, code("pd.read_csv('https://a.b/c.csv')"), "https://"),
+        (checks.network_is_not_used, code("!pip install x"), "!pip"),
+        (checks.interfaces_are_current, code("az.plot_trace(fit)"), "plot_trace_dist"),
+        (checks.interfaces_are_current, code("az.plot_ppc(fit)"), "plot_ppc_dist"),
+        (checks.interfaces_are_current, code("az.plot_posterior(fit)"), "plot_dist"),
+        (checks.interfaces_are_current, code("az.hdi(draws)"), "without dim="),
+        (checks.interfaces_are_current, code("idata.extend(other)"), "update"),
+        (checks.interfaces_are_current, code("pm.MutableData('x', x)"), "pm.Data"),
+        (checks.interfaces_are_current, code("pm.model_to_graphviz(m)"), "model_to_mermaid"),
+        (checks.interfaces_are_current, code("InferenceData(posterior=x)"), "DataTree"),
+        (checks.glued_keys_are_published, new_markdown_cell("{glue:text}`bias`"), "bias is shown"),
+    ],
+)
+def test_a_planted_fault_is_caught(check, fault, message):
+    assert any(message in problem for problem in check(notebook(fault)))
+
+
+def test_faults_that_no_added_cell_can_plant():
+    twice = notebook(code("1"))
+    twice.cells[-1].id = twice.cells[0].id
+    assert "needs its own" in checks.format_is_valid(twice)[0]
+
+    nameless = notebook()
+    del nameless.cells[0]["id"]
+    assert "needs its own" in checks.format_is_valid(nameless)[0]
+
+    invalid = notebook()
+    invalid.cells[0].cell_type = "prose"
+    assert checks.format_is_valid(invalid)
+
+    other_kernel = notebook()
+    other_kernel.metadata.kernelspec.name = "conda"
+    assert "python3" in checks.metadata_is_authored(other_kernel)[0]
+
+    few = notebook()
+    few.cells[1].source = "DRAWS = 9\nTUNE = 2 * DRAWS"
+    problems = checks.parameters_are_complete(few)
+    assert "TUNE = 2 * DRAWS: not one name and one literal" in problems
+    assert "no parameter SEED" in problems
+
+    assert "two figures" in checks.figures_are_described(notebook(plot(), plot()))[0]
+
+
+def test_dangling_citations_and_terms_are_caught(tmp_path):
+    bibliography, glossary = tmp_path / "references.bib", tmp_path / "glossary.md"
+    bibliography.write_text("@book{known, title={A}, author={B, C}, year={2020}}")
+    glossary.write_text("# Glossary\n\n```{glossary}\nprior\n  Before.\n\nLift\n  More.\n```\n")
+    good = notebook(new_markdown_cell("{cite:t}`known` {term}`prior` {term}`gain <Lift>`"))
+    assert checks.cited_works_exist(good, bibliography) == []
+    assert checks.terms_are_defined(good, glossary) == []
+    bad = notebook(new_markdown_cell("{cite:p}`known, unknown` and {term}`posterior`"))
+    assert checks.cited_works_exist(bad, bibliography) == ["unknown is not in references.bib"]
+    assert checks.terms_are_defined(bad, glossary) == ["posterior is not in the glossary"]

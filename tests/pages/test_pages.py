@@ -1,0 +1,91 @@
+"""Every rendered page passes every check, and every check catches the fault planted for it."""
+
+from __future__ import annotations
+
+import page_checks as checks
+import pytest
+
+from helpers.bookmaking.execute import only_build
+from helpers.bookmaking.render import render_book
+
+PAGE = """<html><head><title>T</title><script src="_static/a.js"></script></head>
+<body><article><h1 id="t">T</h1>{}</article></body></html>"""
+
+every_check = pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+
+
+@pytest.fixture(scope="module")
+def site(book, smoke_results):
+    """The book of the smoke run, as `make smoke` renders it."""
+    if failed := [name for name, result in smoke_results.items() if result.error]:
+        pytest.skip(f"not executed: {', '.join(failed)}")
+    html = book.build_directory / "html-smoke"
+    with only_build(book):
+        render_book(book, smoke_results.values(), html=html, work=book.build_directory / "render")
+    return html
+
+
+@every_check
+def test_pages_pass(site, check):
+    pages = checks.pages(site)
+    assert len(pages) > 3
+    problems = {str(page.relative_to(site)): check(page, site) for page in pages}
+    assert {page: found for page, found in problems.items() if found} == {}
+
+
+def test_the_front_page_leads_into_the_book(site):
+    assert checks.links_lead_somewhere(site / "index.html", site) == []
+    assert 'url=book/index.html"' in (site / "index.html").read_text()
+
+
+@pytest.fixture
+def page_of(tmp_path):
+    """Write a page of a small site."""
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "a.js").touch()
+    (tmp_path / "other.html").write_text(PAGE.format("<p id='here'>x</p>"))
+
+    def write(body):
+        path = tmp_path / "page.html"
+        path.write_text(PAGE.replace("{}", body))
+        checks.soup.cache_clear()
+        return path
+
+    return write
+
+
+@every_check
+def test_a_good_page_has_no_problem(page_of, tmp_path, check):
+    good = """<a href="other.html#here">x</a>
+    <a href="#t">t</a> <a href="https://a.b/c">out</a>
+    <img src="data:image/png;base64,AA" alt="A line"> Is it? 5/root/2
+    <code>~/tmp/x {term}`y`</code>"""
+    assert check(page_of(good), tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "fault", "message"),
+    [
+        (checks.links_lead_somewhere, "<a href='gone.html'>x</a>", "no such file"),
+        (checks.links_lead_somewhere, "<a href='../page.html'>x</a>", "no such file"),
+        (checks.links_lead_somewhere, "<a href='other.html#gone'>x</a>", "no such anchor"),
+        (checks.links_lead_somewhere, "<a href='#gone'>x</a>", "no such anchor"),
+        (checks.links_lead_somewhere, "<img src='gone.png' alt='x'>", "no such file"),
+        (checks.images_have_text, "<img src='_static/a.js'>", "no alt"),
+        (checks.images_have_text, "<img src='_static/a.js' alt=' '>", "no alt"),
+        (checks.nothing_comes_from_elsewhere, "<script src='https://a.b/c.js'></script>", "a.b"),
+        (checks.nothing_comes_from_elsewhere, "<link href='//a.b/c.css' rel='x'>", "a.b"),
+        (checks.nothing_comes_from_elsewhere, "<img src='http://a.b/c.png' alt='x'>", "a.b"),
+        (checks.nothing_comes_from_elsewhere, "<style>@import 'https://a.b';</style>", "a.b"),
+        (checks.nothing_comes_from_elsewhere, "<script>import('https://a.b')</script>", "a.b"),
+        (checks.nothing_is_left_over, "&lt;Figure size 640x480&gt;", "Figure size"),
+        (checks.nothing_is_left_over, "the lift is {glue:text}`lift`", "{glue"),
+        (checks.nothing_is_left_over, "in Section ??", "??"),
+        (checks.nothing_is_left_over, "<pre>/tmp/ipykernel_1/2.py: Warning</pre>", "/tmp/"),
+        (checks.nothing_is_left_over, "&lt;Axes object at 0x7f&gt;", "object at"),
+        (checks.nothing_is_left_over, "read /home/me/data.csv", "/home/"),
+        (checks.page_has_a_title, "<h1>Another</h1>", "one title"),
+    ],
+)
+def test_a_planted_fault_is_caught(page_of, tmp_path, check, fault, message):
+    assert any(message in problem for problem in check(page_of(fault), tmp_path))

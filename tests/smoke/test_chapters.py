@@ -1,0 +1,63 @@
+"""Each chapter runs from its first cell to its last with small draws and real samplers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from helpers.bookmaking.book import Book, read_notebook
+from helpers.bookmaking.cli import CHECKOUT
+from helpers.bookmaking.render import is_image
+
+MEMORY_BUDGET_MB = 1500  # Binder gives about two gigabytes
+
+chapters = pytest.mark.parametrize("name", [path.stem for path in Book(CHECKOUT).chapters])
+
+
+@pytest.fixture
+def executed(name, smoke_results):
+    result = smoke_results[name]
+    if result.error:
+        pytest.skip("it failed, as another test says")
+    return read_notebook(result.path)
+
+
+@chapters
+def test_chapter_runs(name, smoke_results):
+    error = smoke_results[name].error
+    assert not error, f"{error['where']}\n{error['type']}: {error['message']}"
+
+
+@chapters
+def test_nothing_is_written_to_stderr(name, smoke_results, executed):
+    assert smoke_results[name].record["stderr"] == []
+
+
+@chapters
+def test_memory_stays_in_budget(name, smoke_results, executed):
+    assert smoke_results[name].record["peak_mb"] <= MEMORY_BUDGET_MB
+
+
+@chapters
+def test_claims_are_shown(executed):
+    shown = [text for text in map(plain_text, outputs(executed)) if text[:2] in ("✓ ", "✗ ")]
+    made = sum(len(re.findall(r"^\s*claim\(", c.source, re.MULTILINE)) for c in executed.cells)
+    assert made > 0
+    assert len(shown) >= made
+
+
+@chapters
+def test_each_figure_is_described(executed):
+    for number, cell in enumerate(executed.cells, start=1):
+        images = sum(is_image(output) for output in cell.get("outputs", []))
+        described = "mystnb" in cell.metadata
+        assert images == described, f"cell {number}: {images} figures, {described:d} described"
+
+
+def outputs(notebook):
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def plain_text(output):
+    return output.get("data", {}).get("text/plain", "")

@@ -1,0 +1,285 @@
+"""Simulator of two cities: invariants and limits; loader: what it returns and refuses."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from malformed import MALFORMED, good_frame
+
+from helpers.tables import DataError
+from helpers.two_cities import (
+    TwoCitiesTruth,
+    as_two_series,
+    load_two_cities,
+    simulate_two_cities,
+)
+
+SEEDS = range(8)
+TRUTH = TwoCitiesTruth()
+
+
+def sales_of(market):
+    return market.data["sales"].to_numpy().reshape(-1, 2)
+
+
+def ads_on_demand(timing, seeds=SEEDS):
+    """Mean drift on ad days less drift elsewhere, in its sd; shape (seeds, cities)."""
+    gaps = []
+    for seed in seeds:
+        expected = simulate_two_cities(seed=seed, timing=timing).expected
+        on, drift = expected["ads"] > 0, expected["drift"] / TRUTH.drift_sd
+        gaps.append([drift[on[:, c]].mean() - drift[~on[:, c]].mean() for c in range(2)])
+    return np.array(gaps)
+
+
+def test_least_squares_on_the_known_parts_recovers_the_truth():
+    market = simulate_two_cities(3000, seed=3)
+    known, truth = market.expected, market.truth
+    day = np.arange(3000)
+    weekday = np.eye(7)[pd.date_range("2023-01-02", periods=3000).day_of_week]
+    scale = [truth["squeeze"], 1.0]
+    for c, loading in enumerate([1.0, truth["loading_b"]]):
+        design = np.column_stack([day / 365.25, weekday, known["shock"], known["ads"][:, c]])
+        target = sales_of(market)[:, c] - known["own_drift"][:, c] - known["own_spikes"][:, c]
+        estimate = np.linalg.lstsq(design, target, rcond=None)[0]
+        error = truth["noise_sd"][c] * np.sqrt(np.diag(np.linalg.inv(design.T @ design)))
+        expected = [
+            truth["trend_per_year"][c],
+            *(truth["intercept"][c] + scale[c] * np.asarray(truth["weekday_b"])),
+            loading,
+            truth["lift"][c],
+        ]
+        np.testing.assert_array_less(np.abs(estimate - expected), 4 * error)
+
+
+def test_noise_has_its_standard_deviation_and_no_correlation_between_cities():
+    market = simulate_two_cities(4000, seed=5)
+    noise = sales_of(market) - market.expected["mean"]
+    np.testing.assert_allclose(noise.std(axis=0), TRUTH.noise_sd, rtol=0.05)
+    np.testing.assert_allclose(noise.mean(axis=0), 0, atol=4 * max(TRUTH.noise_sd) / 4000**0.5)
+    assert abs(np.corrcoef(noise.T)[0, 1]) < 4 / 4000**0.5
+
+
+def test_drift_has_no_level_and_no_line_and_the_asked_spread():
+    truth = replace(TRUTH, own_drift_sd=(20.0, 0.0))
+    expected = simulate_two_cities(seed=1, truth=truth).expected
+    day = np.arange(730)
+    for walk, sd in [(expected["drift"], 60.0), (expected["own_drift"][:, 0], 20.0)]:
+        assert walk.std() == pytest.approx(sd)
+        assert walk.mean() == pytest.approx(0, abs=1e-9)
+        assert np.corrcoef(walk, day)[0, 1] == pytest.approx(0, abs=1e-9)
+    assert not expected["own_drift"][:, 1].any()
+
+
+def test_shared_and_own_days_are_where_the_truth_says():
+    market = simulate_two_cities(seed=2)
+    truth, expected = market.truth, market.expected
+    np.testing.assert_array_equal(np.flatnonzero(expected["shared_spikes"]), truth["shared_days"])
+    for c, city in enumerate("AB"):
+        days = truth[f"own_days_{city}"]
+        np.testing.assert_array_equal(np.flatnonzero(expected["own_spikes"][:, c]), days)
+        assert not np.isin(days, truth["shared_days"]).any()
+    assert truth["shared_days"].size == 24 and truth["own_days_A"].size == 12
+    known = np.flatnonzero(market.data["event"].notna().to_numpy()[::2])
+    assert known.size == 8 and np.isin(known, truth["shared_days"]).all()
+
+
+def test_loading_scales_the_shock_of_city_b():
+    one, other = (
+        simulate_two_cities(seed=4, truth=replace(TRUTH, loading_b=loading)).expected
+        for loading in (0.8, 0.3)
+    )
+    np.testing.assert_array_equal(one["mean"][:, 0], other["mean"][:, 0])
+    quiet = (one["own_spikes"] == 0).all(axis=1)
+    difference = (one["mean"] - other["mean"])[quiet, 1]
+    np.testing.assert_allclose(difference, 0.5 * one["shock"][quiet], atol=1e-9)
+
+
+def test_campaigns_are_whole_apart_and_as_many_as_asked():
+    for seed in SEEDS:
+        ads = simulate_two_cities(seed=seed).expected["ads"]
+        assert ads.sum(axis=0).tolist() == [84, 84]
+        assert not (ads[:, 0] * ads[:, 1]).any()
+        assert (np.diff(np.r_[0, ads[:, 0]]) > 0).sum() == 6
+
+
+def test_timing_moves_campaigns_with_demand():
+    assert ads_on_demand("avoid").mean() < -0.3
+    assert ads_on_demand("chase").mean() > 0.3
+    assert abs(ads_on_demand("random").mean()) < 0.3
+
+
+@pytest.mark.parametrize("timing", ["avoid", "chase"])
+def test_timing_biases_both_cities_alike(timing):
+    gaps = ads_on_demand(timing, seeds=range(80))
+    difference = gaps[:, 0] - gaps[:, 1]
+    error = difference.std(ddof=1) / len(difference) ** 0.5
+    assert abs(difference.mean()) < 3 * error
+    assert 3 * error < abs(gaps.mean()) / 3  # the study could see a city that always comes first
+
+
+def test_simultaneous_campaigns_are_the_same_in_both_cities():
+    ads = simulate_two_cities(seed=1, timing="simultaneous").expected["ads"]
+    np.testing.assert_array_equal(ads[:, 0], ads[:, 1])
+    assert ads.any()
+
+
+def test_the_seed_decides():
+    one, again, other = (simulate_two_cities(seed=seed).data for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(one, again)
+    assert (one["sales"] != other["sales"]).mean() > 0.9
+
+
+def test_limits():
+    nothing = replace(
+        TRUTH,
+        drift_sd=0.0,
+        n_shared_days=0,
+        n_known_days=0,
+        n_own_days=0,
+        n_campaigns=0,
+        noise_sd=(0.0, 0.0),
+        trend_per_year=(0.0, 0.0),
+        weekday_b=(0.0,) * 7,
+    )
+    sales = sales_of(simulate_two_cities(30, seed=1, truth=nothing))
+    assert np.unique(sales, axis=0).tolist() == [[900.0, 640.0]]
+    rising = replace(nothing, trend_per_year=(36.525, 0.0))
+    step = np.diff(simulate_two_cities(30, seed=1, truth=rising).expected["mean"], axis=0)
+    np.testing.assert_allclose(step, [[0.1, 0.0]] * 29, atol=1e-9)
+    poor = replace(nothing, intercept=(-5.0, 5.0))
+    assert np.unique(sales_of(simulate_two_cities(30, seed=1, truth=poor)), axis=0).tolist() == [
+        [0.0, 5.0]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"timing": "always"},
+            "timing='always' is unknown; use one of random, simultaneous, avoid",
+        ),
+        ({"n_days": 40}, "n_days=40 is fewer than the 48 shared and own days asked"),
+        ({"n_days": 150}, "n_days=150 leaves no room for 6 campaigns of 14 days in each city; sim"),
+    ],
+)
+def test_simulator_refuses(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        simulate_two_cities(seed=1, **arguments)
+
+
+def test_as_two_series_returns_what_was_simulated():
+    market = simulate_two_cities(seed=1)
+    series = as_two_series(market.data)
+    np.testing.assert_array_equal(series.sales, sales_of(market))
+    np.testing.assert_array_equal(series.ads, market.expected["ads"])
+    assert series.cities == ("A", "B") and series.days_dropped is None
+    assert series.dates[0] == pd.Timestamp("2023-01-02") and len(series.dates) == 730
+    named = np.flatnonzero(series.event == "known day")
+    assert named.size == 8 and np.isin(named, market.truth["shared_days"]).all()
+    assert set(series.event) == {None, "known day"}
+
+
+def test_rows_in_any_order_and_cities_in_the_order_asked():
+    frame = good_frame()
+    series = as_two_series(frame.sample(frac=1, random_state=1), cities=("B", "A"))
+    assert series.cities == ("B", "A")
+    np.testing.assert_array_equal(series.sales[:, 0], frame["sales"][1::2])
+    np.testing.assert_array_equal(series.ads[:, 1], frame["ads"][::2])
+
+
+def test_optional_columns_may_be_absent_and_further_ones_present():
+    frame = good_frame().drop(columns=["ads", "event"])
+    for table in (frame, frame.assign(note="x")):
+        series = as_two_series(table)
+        assert series.ads.shape == (90, 2) and not series.ads.any()
+        assert set(series.event) == {None}
+
+
+def test_closed_days_are_blank_and_spend_is_kept():
+    frame = good_frame()
+    frame.loc[[20, 23], "sales"] = np.nan
+    series = as_two_series(frame.assign(ads=frame["ads"] * 12.5))
+    assert np.argwhere(np.isnan(series.sales)).tolist() == [[10, 0], [11, 1]]
+    assert np.unique(series.ads).tolist() == [0.0, 12.5]
+
+
+def test_either_city_names_the_event():
+    frame = good_frame()
+    frame["event"] = frame["event"].astype(object)
+    frame.loc[[2, 3, 5], "event"] = ["fair", "match", "strike"]
+    assert as_two_series(frame).event[:4].tolist() == [None, "fair", "strike", None]
+
+
+def test_the_common_period_is_used_and_said():
+    frame = good_frame().drop(index=[0, 2, 179])
+    series = as_two_series(frame)
+    assert len(series.dates) == len(series.sales) == 87
+    assert series.days_dropped == (
+        "A runs 2023-01-04 to 2023-04-01 and B runs 2023-01-02 to 2023-03-31: "
+        "3 city-days outside 2023-01-04 to 2023-03-31 are left out"
+    )
+
+
+def test_csv_and_parquet_give_the_same_series(tmp_path):
+    frame = good_frame()
+    frame.loc[7, "sales"] = np.nan
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.assign(date=pd.to_datetime(frame["date"])).to_parquet(tmp_path / "t.parquet")
+    one, other = (load_two_cities(tmp_path / name) for name in ("t.csv", "t.parquet"))
+    np.testing.assert_array_equal(one.sales, other.sales)
+    np.testing.assert_array_equal(one.ads, other.ads)
+    assert one.dates.equals(other.dates)
+    np.testing.assert_array_equal(one.sales, as_two_series(frame).sales)
+
+
+def test_cities_whose_names_are_numbers():
+    frame = good_frame().replace({"city": {"A": 10, "B": 9}})
+    assert as_two_series(frame).cities == ("10", "9")
+    assert as_two_series(frame, cities=(9, 10)).cities == ("9", "10")
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_tables_are_refused(tmp_path, name):
+    change, message = MALFORMED[name]
+    frame = change(good_frame())
+    with pytest.raises(DataError, match=re.escape(message)):
+        as_two_series(frame)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=re.escape(message)):
+        load_two_cities(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("cities", "message"),
+    [
+        (("A", "X"), "CITIES: 'X' is not in column city; use A, B, C"),
+        (("A", "A"), "CITIES: 'A' twice; give two different ones"),
+        (("A", "B", "C"), "CITIES: ('A', 'B', 'C') is not a pair; give two of A, B, C"),
+        ("AB", "CITIES: 'AB' is not a pair; give two of A, B, C"),
+    ],
+)
+def test_cities_are_refused(cities, message):
+    frame = MALFORMED["three cities"][0](good_frame())
+    with pytest.raises(DataError, match=re.escape(message)):
+        as_two_series(frame, cities=cities)
+
+
+def test_a_third_city_is_left_alone_when_two_are_named():
+    frame = MALFORMED["three cities"][0](good_frame())
+    frame.loc[frame["city"] == "B", "sales"] = -1.0
+    assert as_two_series(frame, cities=("C", "A")).cities == ("C", "A")
+
+
+def test_the_book_explains_every_message():
+    root = Path(__file__).parents[2]
+    page = (root / "book" / "how-to-use.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| `(.+?)` \|", page.split("### What each error means")[1], re.M)
+    messages = [message for _, message in MALFORMED.values()]
+    assert [m for m in messages if not any(part in m for part in explained)] == []
+    raised = [(root / "helpers" / f"{name}.py").read_text() for name in ("tables", "two_cities")]
+    assert [part for part in explained if not any(part in text for text in messages + raised)] == []
