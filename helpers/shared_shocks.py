@@ -238,23 +238,23 @@ def shared_shock_model(data: ShockData) -> pm.Model:
     >>> model["lift"].eval().shape
     (2, 1)
     """
-    sd = data.arrays["mode_sd"]
-    centred = sd**2 / (sd**2 + _CENTRED_ABOVE**2)
     coords = {
         "city": list(data.cities),
         "weekday": list(data.weekdays),
         "campaign": list(data.campaigns),
         "event": list(data.events),
         "day": data.dates.to_numpy(),
-        "mode": np.arange(sd.size),
+        "mode": np.arange(data.arrays["mode_sd"].size),
         "type": list(DAY_TYPES),
     }
     with pm.Model(coords=coords) as model:
         d = {
             name: pm.Data(f"data_{name}", value)
             for name, value in data.arrays.items()
-            if name != "mode_sd"
+            if value.size
         }
+        sd = d["mode_sd"]
+        centred = sd**2 / (sd**2 + _CENTRED_ABOVE**2)
 
         # What each city has for itself.
         intercept = pm.Normal("intercept", 0, 1, dims="city")

@@ -81,7 +81,7 @@ def _place_campaigns(rng, demand, timing, n_campaigns, length):
             if starts.size == 0:
                 raise ValueError(
                     f"n_days={n_days} leaves no room for {n_campaigns} campaigns of "
-                    f"{length} days in each city; simulate more days or fewer campaigns"
+                    f"{length} days in each city; use more days or fewer campaigns"
                 )
             weight = np.exp(_TARGETING[timing] * local[starts])
             start = rng.choice(starts, p=weight / weight.sum())
@@ -301,8 +301,9 @@ def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -
     helpers.tables.DataError
         If a column is missing; if the cities are not two, unknown, or twice the same; if a date is
         unreadable, within a day, repeated or missing; if sales are negative, infinite, not
-        numbers, constant, or blank on most days; if ads are blank, negative, not numbers, always
-        or never on; if the cities share no period or fewer than ``MIN_DAYS`` days.
+        numbers, constant, or blank on most days; if ads are blank, negative, not numbers, the
+        same every day in a city, or never on in either; if the cities share no period or fewer
+        than ``MIN_DAYS`` days.
 
     Examples
     --------
@@ -452,12 +453,16 @@ def _check_sales(sales, dates, cities):
 
 
 def _check_ads(ads, cities):
-    """``ads`` on the days when both cities were open."""
+    """``ads`` on the days when both cities were open; a city without any is a control."""
+    if not ads.any():
+        raise DataError(
+            f"ads: never on in {cities[0]} or {cities[1]} while both cities are open; "
+            "use a period with and without ads, or leave the column out"
+        )
     for c, city in enumerate(cities):
-        days_on = int((ads[:, c] > 0).sum())
-        if days_on in (0, len(ads)):
-            when = "never on" if days_on == 0 else f"on every day (from {ads[0, c]})"
+        value = ads[0, c]
+        if value > 0 and np.ptp(ads[:, c]) == 0:
             raise DataError(
-                f"ads: {when} in {city} while both cities are open; "
+                f"ads: on every day in {city} (always {value}) while both cities are open; "
                 "use a period with and without ads, or leave the column out"
             )

@@ -113,12 +113,12 @@ MALFORMED: dict[str, tuple[Transformer, str]] = {
     ),
     "ads always on": (
         _put("ads", 2.5, slice(0, None, 2)),
-        "ads: on every day (from 2.5) in A while both cities are open; "
+        "ads: on every day in A (always 2.5) while both cities are open; "
         "use a period with and without ads, or leave the column out",
     ),
     "ads never on": (
-        _put("ads", 0, slice(1, None, 2)),
-        "ads: never on in B while both cities are open; "
+        _put("ads", 0, slice(None)),
+        "ads: never on in A or B while both cities are open; "
         "use a period with and without ads, or leave the column out",
     ),
     "negative ads": (

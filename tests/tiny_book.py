@@ -27,6 +27,7 @@ def tiny_book(root: Path, **chapters: str) -> Book:
     (root / "book" / "status.md").write_text("# Status\n\n<!-- status tables -->\n")
     (root / "book" / "references.bib").write_text("")
     shutil.copy(CHECKOUT / "_config.yml", root)
+    shutil.copytree(CHECKOUT / "book" / "_static", root / "book" / "_static")
     files = ["book/status", *(f"notebooks/{p.stem}" for p in Book(root).chapters)]
     entries = "".join(f"  - file: {file}\n" for file in files)
     (root / "_toc.yml").write_text(f"format: jb-book\nroot: book/index\nchapters:\n{entries}")

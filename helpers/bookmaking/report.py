@@ -84,7 +84,9 @@ def run_on_data(
             book, chapter.stem, notebook, target, about={}, scratch=Path(scratch) / "work"
         )
         if result.error and result.error["type"] == "DataError":
-            raise BuildError(f"{data}: {result.error['message']}")
+            # The loader names the file too where it cannot be read at all.
+            message = result.error["message"].removeprefix(f"{data.name}: ")
+            raise BuildError(f"{data}: {message}")
         raise_for_failures([result])
         executed = read_notebook(target)
     html = as_html(executed, bibliography=book.root / "book" / "references.bib")

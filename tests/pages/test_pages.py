@@ -33,6 +33,12 @@ def test_pages_pass(site, check):
     assert {page: found for page, found in problems.items() if found} == {}
 
 
+def test_every_page_has_the_style_of_the_book(site):
+    for page in checks.pages(site):
+        sheets = [address.split("?")[0] for address in checks.addresses(page, "link")]
+        assert any(sheet.endswith("_static/custom.css") for sheet in sheets), page
+
+
 def test_the_front_page_leads_into_the_book(site):
     assert checks.links_lead_somewhere(site / "index.html", site) == []
     assert 'url=book/index.html"' in (site / "index.html").read_text()

@@ -14,6 +14,7 @@ from helpers.two_cities import (
     TwoCitiesTruth,
     as_two_series,
     load_two_cities,
+    plant_lift,
     simulate_two_cities,
 )
 
@@ -121,6 +122,30 @@ def test_timing_biases_both_cities_alike(timing):
     assert 3 * error < abs(gaps.mean()) / 3  # the study could see a city that always comes first
 
 
+def test_a_planted_lift_raises_planted_days_only():
+    frame = simulate_two_cities(seed=3).data
+    frame.loc[40:48:2, "sales"] = np.nan
+    series = as_two_series(frame)
+    raised, planted = plant_lift(series, seed=1, lift=0.2, n_campaigns=2, campaign_days=10)
+    assert planted.sum(axis=0).tolist() == [20, 20]
+    np.testing.assert_allclose(raised.sales, series.sales * np.where(planted > 0, 1.2, 1))
+    np.testing.assert_array_equal(raised.ads, series.ads)
+    again = plant_lift(series, seed=1, lift=0, n_campaigns=2, campaign_days=10)
+    np.testing.assert_array_equal(again[0].sales, series.sales)
+    np.testing.assert_array_equal(again[1], planted)
+
+
+def test_planted_lifts_seek_the_demand_they_are_told_to():
+    series = as_two_series(simulate_two_cities(seed=3).data)
+    sales = series.sales / series.sales.mean(axis=0)
+
+    def level(timing):
+        found = [plant_lift(series, seed=seed, lift=0, timing=timing)[1] for seed in SEEDS]
+        return np.mean([sales[planted > 0].mean() for planted in found])
+
+    assert level("avoid") < level("random") - 0.02 < level("chase") - 0.04
+
+
 def test_simultaneous_campaigns_are_the_same_in_both_cities():
     ads = simulate_two_cities(seed=1, timing="simultaneous").expected["ads"]
     np.testing.assert_array_equal(ads[:, 0], ads[:, 1])
@@ -164,7 +189,7 @@ def test_limits():
             "timing='always' is unknown; use one of random, simultaneous, avoid",
         ),
         ({"n_days": 40}, "n_days=40 is fewer than the 48 shared and own days asked"),
-        ({"n_days": 150}, "n_days=150 leaves no room for 6 campaigns of 14 days in each city; sim"),
+        ({"n_days": 150}, "n_days=150 leaves no room for 6 campaigns of 14 days in each city; use"),
     ],
 )
 def test_simulator_refuses(arguments, message):
@@ -206,6 +231,27 @@ def test_closed_days_are_blank_and_spend_is_kept():
     series = as_two_series(frame.assign(ads=frame["ads"] * 12.5))
     assert np.argwhere(np.isnan(series.sales)).tolist() == [[10, 0], [11, 1]]
     assert np.unique(series.ads).tolist() == [0.0, 12.5]
+
+
+def test_a_city_without_ads_is_a_control():
+    frame = good_frame()
+    frame.loc[1::2, "ads"] = 0
+    ads = as_two_series(frame).ads
+    assert ads[:, 0].any() and not ads[:, 1].any()
+
+
+def test_spend_that_varies_may_run_every_day():
+    frame = good_frame()
+    frame.loc[::2, "ads"] += 1
+    assert as_two_series(frame).ads[:, 0].min() == 1
+
+
+def test_ads_count_only_while_both_cities_are_open():
+    frame = good_frame()
+    frame.loc[frame["ads"].eq(1) & frame["city"].eq("A"), "sales"] = np.nan
+    frame.loc[1::2, "ads"] = 0
+    with pytest.raises(DataError, match="ads: never on in A or B"):
+        as_two_series(frame)
 
 
 def test_either_city_names_the_event():
@@ -281,5 +327,6 @@ def test_the_book_explains_every_message():
     explained = re.findall(r"^\| `(.+?)` \|", page.split("### What each error means")[1], re.M)
     messages = [message for _, message in MALFORMED.values()]
     assert [m for m in messages if not any(part in m for part in explained)] == []
-    raised = [(root / "helpers" / f"{name}.py").read_text() for name in ("tables", "two_cities")]
+    sources = ("tables", "two_cities", "shared_shocks")
+    raised = [(root / "helpers" / f"{name}.py").read_text() for name in sources]
     assert [part for part in explained if not any(part in text for text in messages + raised)] == []

@@ -1,0 +1,91 @@
+"""Sampling against exact posteriors; diagnostics on draws made by hand."""
+
+from types import SimpleNamespace
+
+import arviz as az
+import numpy as np
+import pymc as pm
+import pytest
+
+from helpers.sampling import diagnostics, fit_many, sample
+
+
+def data_of(mean, n=20, n_effects=3):
+    """Measurements with known noise of sd 1; ``scale`` gives the model a shape, not its data."""
+    y = np.random.default_rng(0).normal(mean, 1, n)
+    return SimpleNamespace(arrays={"y": y, "scale": np.ones(n_effects)})
+
+
+def build(data):
+    with pm.Model() as model:
+        mean = pm.Normal("mean", 0, 2)
+        pm.Normal("effect", 0, data.arrays["scale"])
+        pm.Normal("y", mean, 1, observed=pm.Data("data_y", data.arrays["y"]))
+    return model
+
+
+def assert_exact(idata, data):
+    """The posterior is normal with precision n + 1/4; within five Monte Carlo errors."""
+    draws = idata["posterior"]["mean"].values
+    precision = data.arrays["y"].size + 1 / 4
+    expected, sd = data.arrays["y"].sum() / precision, precision**-0.5
+    ess = float(az.ess(draws))
+    assert ess > 50
+    assert abs(draws.mean() - expected) < 5 * sd / ess**0.5
+    assert draws.std() == pytest.approx(sd, rel=0.25)
+
+
+@pytest.mark.parametrize("draws", [300, 1500], ids=["jax", "numba"])
+def test_sample_draws_from_the_posterior_in_silence(draws, capfd):
+    data = data_of(3)
+    idata = sample(build(data), draws=draws, tune=200, chains=2, seed=1)
+    assert_exact(idata, data)
+    assert idata["posterior"]["mean"].shape == (2, draws)
+    assert "diverging" in idata["sample_stats"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("draws", [180, 600], ids=["jax", "numba"])
+def test_fit_many_fits_each_in_order_and_takes_a_new_shape(draws):
+    datasets = [data_of(-2), data_of(4), data_of(1, n=30, n_effects=5)]
+    fits = list(fit_many(datasets, build, draws=draws, tune=120, chains=2, seed=1))
+    assert [data for data, _ in fits] == datasets
+    for data, idata in fits:
+        assert_exact(idata, data)
+        assert idata["posterior"]["mean"].shape == (2, draws)
+        assert idata["posterior"]["effect"].shape[2:] == data.arrays["scale"].shape
+
+
+def test_each_data_set_has_its_own_stream_and_the_seed_decides():
+    twins = [data_of(1), data_of(1)]
+
+    def means():
+        fits = fit_many(twins, build, draws=20, tune=50, chains=1, seed=5)
+        return [idata["posterior"]["mean"].values for _, idata in fits]
+
+    one, other = means()
+    assert (one != other).mean() > 0.9
+    np.testing.assert_array_equal(one, means()[0])
+
+
+def test_diagnostics_are_the_worst_over_the_named_variables():
+    rng = np.random.default_rng(0)
+    good, pair = rng.normal(size=(4, 500)), rng.normal(size=(4, 500, 2))
+    pair[0, :, 1] += 1  # one chain elsewhere
+    stuck = np.repeat(rng.normal(size=(4, 5)), 100, axis=1)
+    diverging = np.zeros((4, 500), dtype=bool)
+    diverging[1, :3] = True
+    idata = az.from_dict(
+        {
+            "posterior": {"good": good, "pair": pair, "stuck": stuck},
+            "sample_stats": {"diverging": diverging},
+        }
+    )
+    checks = diagnostics(idata, ["good", "pair"])
+    assert checks["rhat"] == pytest.approx(float(az.rhat(pair[..., 1])))
+    assert checks["ess_bulk"] == pytest.approx(float(az.ess(pair[..., 1], method="bulk")))
+    tails = az.ess(idata["posterior"].to_dataset(), method="tail")
+    assert checks["ess_tail"] == pytest.approx(min(tails["good"].min(), tails["pair"].min()))
+    assert checks["divergences"] == 3
+    assert checks["rhat"] > 1.05 and diagnostics(idata, ["good"])["rhat"] < 1.01
+    assert diagnostics(idata, ["stuck"])["ess_bulk"] < checks["ess_bulk"]
