@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,6 +12,8 @@ import nutpie
 import pandas as pd
 import pymc as pm
 import xarray as xr
+
+_kept: dict[tuple, tuple] = {}
 
 
 def _backend(iterations: int) -> str:
@@ -71,10 +74,10 @@ def fit_many[Data](
     Parameters
     ----------
     datasets : sequence
-        Objects with ``arrays``, a dict of the model's data by name (its ``pm.Data`` are called
-        ``data_<name>``). Those of equal shape share compiled code, and the first one's labels.
+        Objects with ``arrays``, a dict of the model's data by name.
     build : callable
-        Builds the model of one data set.
+        Builds the model of one data set. All that differs between data sets of equal shape must
+        be in it as ``pm.Data`` called ``data_<name>``.
     draws, tune, chains : int
         Kept draws a chain, tuning draws a chain, number of chains.
     seed : int
@@ -86,29 +89,35 @@ def fit_many[Data](
         The data set and its posterior.
     """
     backend = _backend(len(datasets) * chains * (draws + tune))
-    compiled, shapes = None, None
     streams = np.random.SeedSequence(seed).generate_state(len(datasets))
     for data, stream in zip(datasets, streams, strict=True):
-        new = {name: np.shape(value) for name, value in data.arrays.items()}
-        # JAX compiles the data in, so it compiles again for each data set.
-        if backend == "jax" or new != shapes:
-            model = build(data)
-            shared = [name for name in new if f"data_{name}" in model.named_vars]
-            compiled, shapes = nutpie.compile_pymc_model(model, backend=backend), new
-        else:
-            compiled = compiled.with_data(**{f"data_{name}": data.arrays[name] for name in shared})
-        yield (
-            data,
-            nutpie.sample(
-                compiled,
-                draws=draws,
-                tune=tune,
-                chains=chains,
-                seed=int(stream),
-                target_accept=0.9,
-                progress_bar=False,
-            ),
+        idata = nutpie.sample(
+            _compiled(build, data, backend),
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            seed=int(stream),
+            target_accept=0.9,
+            save_warmup=False,
+            progress_bar=False,
         )
+        yield data, idata
+        # A tree of arrays refers to itself: nobody but the collector frees it, and not in time.
+        del idata
+        gc.collect()
+
+
+def _compiled(build, data, backend):
+    """Compiled model with this data: numba's is kept, as each would take hundreds of megabytes."""
+    if backend == "jax":  # compiles the data in
+        return nutpie.compile_pymc_model(build(data), backend=backend)
+    key = build, tuple((name, np.shape(value)) for name, value in data.arrays.items())
+    if key not in _kept:
+        model = build(data)
+        names = [name for name in data.arrays if f"data_{name}" in model.named_vars]
+        _kept[key] = nutpie.compile_pymc_model(model, backend=backend), names
+    compiled, names = _kept[key]
+    return compiled.with_data(**{f"data_{name}": data.arrays[name] for name in names})
 
 
 def diagnostics(idata: xr.DataTree, names: Sequence[str]) -> pd.Series:

@@ -401,6 +401,8 @@ def lift_draws(posterior: xr.Dataset, data: ShockData, campaign: str = "ads") ->
         By city: sales a day (scale "level"), or share of that day's sales (scale "log"), at
         ``ad_unit`` of ads.
     """
-    lift = posterior["lift"].sel(campaign=campaign).stack(sample=("chain", "draw"))
-    lift = lift.transpose("sample", "city").to_numpy() * data.spread
+    # By position: labels are those of the first data set that the model was compiled for.
+    lift = posterior["lift"].isel(campaign=data.campaigns.index(campaign))
+    lift = lift.stack(sample=("chain", "draw")).transpose("sample", "city").to_numpy()
+    lift = lift * data.spread
     return np.expm1(lift) if data.scale == "log" else lift

@@ -68,6 +68,8 @@ def _centred_walk(rng: np.random.Generator, n_days: int, sd: float) -> np.ndarra
 
 def _place_campaigns(rng, demand, timing, n_campaigns, length):
     """Draw campaign days, shape (n_days, 2); two lengths around each campaign stay free."""
+    if timing not in _TARGETING:
+        raise ValueError(f"timing={timing!r} is unknown; use one of {', '.join(_TARGETING)}")
     n_days = demand.size
     local = np.convolve(demand, np.ones(length) / length, "valid")
     local = (local - local.mean()) / max(local.std(), 1e-9)
@@ -148,8 +150,6 @@ def simulate_two_cities(
     (60.0, 45.0)
     """
     truth = truth or TwoCitiesTruth()
-    if timing not in _TARGETING:
-        raise ValueError(f"timing={timing!r} is unknown; use one of {', '.join(_TARGETING)}")
     n_special = truth.n_shared_days + 2 * truth.n_own_days
     if n_special > n_days:
         raise ValueError(f"n_days={n_days} is fewer than the {n_special} shared and own days asked")
@@ -360,7 +360,7 @@ def plant_lift(
     timing : {"random", "avoid", "chase", "simultaneous"}
         Whether the campaigns seek low or high demand, as in :func:`simulate_two_cities`.
     n_campaigns, campaign_days : int
-        Campaigns a city, and days a campaign.
+        Campaigns a city, and days a campaign; short series get shorter campaigns.
 
     Returns
     -------
@@ -372,7 +372,7 @@ def plant_lift(
     Raises
     ------
     ValueError
-        If the series are too short for the campaigns.
+        If ``timing`` is unknown.
 
     Examples
     --------
@@ -385,7 +385,10 @@ def plant_lift(
     # A closed day says nothing of demand: it takes its neighbours' mean.
     demand = pd.Series(relative.mean(axis=1)).interpolate(limit_direction="both").to_numpy()
     rng = np.random.default_rng(seed)
-    planted = _place_campaigns(rng, demand, timing, n_campaigns, campaign_days)
+    # A campaign closes up to four lengths of starts to the others: this length always fits.
+    longest = len(series.dates) // (8 * n_campaigns + 1)
+    length = max(1, min(campaign_days, longest))
+    planted = _place_campaigns(rng, demand, timing, n_campaigns, length)
     return replace(series, sales=series.sales * (1 + lift * planted)), planted
 
 
