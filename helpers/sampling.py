@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +47,7 @@ def sample(
         Groups ``posterior`` and ``sample_stats``.
     """
     logging.getLogger("pymc").setLevel(logging.WARNING)
+    _release()
     return pm.sample(
         draws,
         tune=tune,
@@ -102,9 +105,8 @@ def fit_many[Data](
             progress_bar=False,
         )
         yield data, idata
-        # A tree of arrays refers to itself: nobody but the collector frees it, and not in time.
         del idata
-        gc.collect()
+        _release()
 
 
 def _compiled(build, data, backend):
@@ -116,8 +118,16 @@ def _compiled(build, data, backend):
         model = build(data)
         names = [name for name in data.arrays if f"data_{name}" in model.named_vars]
         _kept[key] = nutpie.compile_pymc_model(model, backend=backend), names
+        _release()
     compiled, names = _kept[key]
     return compiled.with_data(**{f"data_{name}": data.arrays[name] for name in names})
+
+
+def _release():
+    """Give memory back: trees of arrays wait for the collector, and glibc keeps what was freed."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def diagnostics(idata: xr.DataTree, names: Sequence[str]) -> pd.Series:
