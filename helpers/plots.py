@@ -35,6 +35,7 @@ CITY_STYLES = (
 WIDTH = 7.2
 
 _STYLE = {
+    "date.converter": "concise",
     "figure.figsize": (WIDTH, 3.6),
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
