@@ -195,7 +195,8 @@ def _scrap(output: nbformat.NotebookNode) -> Mapping[str, str] | None:
 
 
 def _authors(work: Entry) -> str:
-    names = [" ".join(person.last_names) for person in work.persons.get("author", [])]
+    # BibTeX keeps a name that is not a person's together in braces.
+    names = [" ".join(person.last_names).strip("{}") for person in work.persons.get("author", [])]
     if len(names) > 2:
         return f"{names[0]} et al."
     return " and ".join(names) or work.fields.get("title", "")

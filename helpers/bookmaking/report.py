@@ -34,6 +34,7 @@ TEMPLATE = """
 {%- endblock -%}
 {%- block html_head_css -%}
 <style>
+.highlight pre { font-family: monospace }
 main { max-width: 56rem; margin: auto; }
 .jp-RenderedSVG img, .jp-RenderedImage img { max-width: 100%; }
 summary { color: #595959; margin-left: var(--jp-cell-prompt-width); }
