@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import arviz as az
@@ -47,8 +48,7 @@ def sample(
         Groups ``posterior`` and ``sample_stats``.
     """
     logging.getLogger("pymc").setLevel(logging.WARNING)
-    _release()
-    return pm.sample(
+    idata = pm.sample(
         draws,
         tune=tune,
         chains=chains,
@@ -61,6 +61,8 @@ def sample(
         quiet=True,
         compute_convergence_checks=False,
     )
+    _release()
+    return idata
 
 
 def fit_many[Data](
@@ -124,8 +126,10 @@ def _compiled(build, data, backend):
 
 
 def _release():
-    """Give memory back: trees of arrays wait for the collector, and glibc keeps what was freed."""
+    """Give memory back: arrays wait for the collector, JAX keeps code, glibc what was freed."""
     gc.collect()
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
     with contextlib.suppress(AttributeError, OSError, TypeError):  # not glibc
         ctypes.CDLL(None).malloc_trim(0)
 
