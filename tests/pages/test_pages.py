@@ -64,7 +64,7 @@ def page_of(tmp_path):
 def test_a_good_page_has_no_problem(page_of, tmp_path, check):
     good = """<a href="other.html#here">x</a>
     <a href="#t">t</a> <a href="https://a.b/c">out</a>
-    <img src="data:image/png;base64,AA" alt="A line"> Is it? 5/root/2
+    <img src="data:image/png;base64,AA" alt="A line"> Is it? 5/home/2
     <code>~/tmp/x {term}`y`</code>"""
     assert check(page_of(good), tmp_path) == []
 
