@@ -185,13 +185,13 @@ def test_log_density_is_that_of_the_equations(points):
     data, arrays = points.data, points.data.arrays
     normal, half = stats.norm.logpdf, stats.halfnorm.logpdf
     for v, found in zip(points.by_name, points.log_density, strict=True):
-        coefficients = arrays["modes"].T @ v["walk"]
+        walk = arrays["modes"] @ v["walk"]
         walk_sd, own_sd = v["walk_sd"], v["own_sd"]
         monthly = 1 / (2 * np.sin(np.pi / 30))
         own_drift = own_sd * (
             arrays["modes"] * (arrays["mode_sd"] / monthly) ** v["own_exponent"] @ v["z_own"]
         )
-        shock = v["walk"] + arrays["event"] @ v["event_effect"]
+        shock = walk + arrays["event"] @ v["event_effect"]
         mean = (
             v["intercept"]
             + np.outer(arrays["years"], v["trend"])
@@ -209,10 +209,10 @@ def test_log_density_is_that_of_the_equations(points):
         np.testing.assert_allclose(week.sum(axis=1), 0, atol=1e-12)
         expected = [
             logsumexp(days, axis=0).sum(),
-            # A coefficient of the walk has sd walk_sd times that of its mode; the model samples
+            # An amplitude of the walk has sd walk_sd times that of its mode; the model samples
             # it in another unit.
-            normal(coefficients, 0, walk_sd * arrays["mode_sd"]).sum(),
-            np.log(np.abs(coefficients / v["z"])).sum(),
+            normal(v["walk"], 0, walk_sd * arrays["mode_sd"]).sum(),
+            np.log(np.abs(v["walk"] / v["z"])).sum(),
             normal(v["intercept"]).sum() + normal(v["trend"]).sum() + normal(v["lift"]).sum(),
             -(week**2).sum() / 2 - week.shape[0] * (week.shape[1] - 1) * np.log(2 * np.pi) / 2,
             normal(v["event_effect"], 0, 2).sum(),
@@ -262,7 +262,8 @@ def test_day_posterior_by_brute_force(points):
             ]
             event = data.arrays["event"][t] @ v["event_effect"]
             probability[t] += weight / 6
-            shock[i, t] = v["walk"][t] + event + weight @ means
+            walk = data.arrays["modes"][t] @ v["walk"]
+            shock[i, t] = walk + event + weight @ means
     np.testing.assert_allclose(found.probability, probability, atol=1e-9)
     np.testing.assert_allclose(found.shock, shock * data.spread[0])
 
