@@ -12,7 +12,7 @@ FIND_PYTHON = for python in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book smoke serve test lint lock clean
+.PHONY: help setup book smoke serve test lint bench lock clean
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 help: ## list the targets
@@ -37,6 +37,9 @@ lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/numpydoc lint helpers/*.py
+
+bench: $(VENV)/.installed ## time the source's way against ours, for the performance page
+	@$(BIN)/python tests/benchmarks/multilevel.py
 
 lock: ## resolve requirements.lock anew (UPGRADE=1: to the newest versions)
 	@python=$$($(FIND_PYTHON)) && test "$$python" && "$$python" -m venv --clear _build/uv

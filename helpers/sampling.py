@@ -73,6 +73,7 @@ def fit_many[Data](
     tune: int,
     chains: int,
     seed: int,
+    target_accept: float = 0.9,
 ) -> Iterator[tuple[Data, xr.DataTree]]:
     """Fit one model to many data sets, compiled once, a fit in seconds.
 
@@ -87,6 +88,8 @@ def fit_many[Data](
         Kept draws a chain, tuning draws a chain, number of chains.
     seed : int
         Seed; each data set gets its own stream.
+    target_accept : float
+        Target acceptance rate, in (0, 1).
 
     Yields
     ------
@@ -95,20 +98,26 @@ def fit_many[Data](
     """
     backend = _backend(len(datasets) * chains * (draws + tune))
     streams = np.random.SeedSequence(seed).generate_state(len(datasets))
-    for data, stream in zip(datasets, streams, strict=True):
-        idata = nutpie.sample(
-            _compiled(build, data, backend),
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            seed=int(stream),
-            target_accept=0.9,
-            save_warmup=False,
-            progress_bar=False,
-        )
-        yield data, idata
-        del idata
-        _release()
+    if datasets and backend == "numba":
+        _compiled(build, datasets[0], backend)
+        gc.freeze()  # a compiled model is too large to be looked through after every fit
+    try:
+        for data, stream in zip(datasets, streams, strict=True):
+            idata = nutpie.sample(
+                _compiled(build, data, backend),
+                draws=draws,
+                tune=tune,
+                chains=chains,
+                seed=int(stream),
+                target_accept=target_accept,
+                save_warmup=False,
+                progress_bar=False,
+            )
+            yield data, idata
+            del idata
+            _release()
+    finally:
+        gc.unfreeze()
 
 
 def _compiled(build, data, backend):
@@ -117,9 +126,9 @@ def _compiled(build, data, backend):
     if key not in _kept:
         if backend == "jax":  # compiles the data in
             return nutpie.compile_pymc_model(build(data), backend=backend)
-        model = build(data)
-        names = [name for name in data.arrays if f"data_{name}" in model.named_vars]
-        _kept[key] = nutpie.compile_pymc_model(model, backend=backend), names
+        compiled = nutpie.compile_pymc_model(build(data), backend=backend)
+        used = {variable.name for variable in compiled.shared_var_keys}
+        _kept[key] = compiled, [name for name in data.arrays if f"data_{name}" in used]
         _release()
     compiled, names = _kept[key]
     return compiled.with_data(**{f"data_{name}": data.arrays[name] for name in names})

@@ -1,4 +1,4 @@
-"""Malformed tables of two cities, each with a part of the message that it must give."""
+"""Malformed tables of own data, each with a part of the message that it must give."""
 
 from __future__ import annotations
 
@@ -144,5 +144,119 @@ MALFORMED: dict[str, tuple[Transformer, str]] = {
     "three cities": (
         _third_city,
         "city: 3 in the table (A, B, C), two are needed; name two of them in CITIES",
+    ),
+}
+
+
+def good_price_frame(n_regions: int = 4, n_stores: int = 3, n_weeks: int = 8) -> pd.DataFrame:
+    """A small panel of prices that passes every check; sorted by region, store and week."""
+    rng = np.random.default_rng(0)
+    shape = n_regions, n_stores, n_weeks
+    region, store, week = (axis.ravel() for axis in np.indices(shape))
+    price = rng.uniform(1, 2, region.size).round(2)
+    return pd.DataFrame(
+        {
+            "region_id": np.array(["north", "east", "south", "west"])[region],
+            "store_id": store,
+            "time_step": week,
+            "price": price,
+            "quantity": (9 * price**-2.0 * rng.lognormal(0, 0.2, region.size)).round(3),
+            "median_income": 30.0 + region,
+        }
+    )
+
+
+#: As ``MALFORMED``, for prices; row position 20 is store 2 of region north in week 4.
+MALFORMED_PRICES: dict[str, tuple[Transformer, str]] = {
+    "missing column": (
+        lambda frame: frame.drop(columns="store_id"),
+        "store_id: column missing (present: region_id, time_step, price, quantity, median_income); "
+        "rename or add it",
+    ),
+    "no time": (
+        lambda frame: frame.drop(columns="time_step"),
+        "time_step: column missing (present: region_id, store_id, price",
+    ),
+    "two times": (
+        lambda frame: frame.assign(date="2024-01-01"),
+        "time_step, date: both are given; drop one of them",
+    ),
+    "unknown column": (
+        lambda frame: frame.assign(colour="red"),
+        "colour: unknown column (known: region_id, store_id, time_step, date, price, quantity, "
+        "median_income, cost); drop or rename it",
+    ),
+    "unknown columns": (
+        lambda frame: frame.assign(colour="red", item_id=0),
+        "colour, item_id: unknown columns (known: region_id, store_id, time_step, date, price, "
+        "quantity, median_income, cost); drop or rename them",
+    ),
+    "price of zero": (
+        _put("price", 0.0, slice(20, 22)),
+        "price: 2 values not above zero (first 0.0 in row 22); "
+        "its logarithm does not exist: correct the value or drop the row",
+    ),
+    "negative quantity": (
+        _put("quantity", -1.5),
+        "quantity: 1 value not above zero (first -1.5 in row 22); its logarithm",
+    ),
+    "price in words": (
+        _put("price", "1,50"),
+        "price: 1 non-numeric value (first '1,50' in row 22); write numbers with a decimal point",
+    ),
+    "infinite quantity": (
+        _put("quantity", np.inf),
+        "quantity: 1 infinite value (first inf in row 22); correct the export",
+    ),
+    "blank quantity": (
+        _put("quantity", None),
+        "quantity: 1 blank value (first in row 22); drop the row or fill it in",
+    ),
+    "income of zero": (
+        _put("median_income", 0.0, slice(0, 24)),
+        "median_income: 24 values not above zero (first 0.0 in row 2); its logarithm does not",
+    ),
+    "cost of zero": (
+        lambda frame: frame.assign(cost=0.0),
+        "cost: 96 values not above zero (first 0.0 in row 2); its logarithm does not exist",
+    ),
+    "blank region": (
+        _put("region_id", None),
+        "region_id: 1 blank value (first in row 22); write the region_id on every row",
+    ),
+    "blank store": (
+        _put("store_id", " "),
+        "store_id: 1 blank value (first ' ' in row 22); write the store_id on every row",
+    ),
+    "blank time": (
+        _put("time_step", None),
+        "time_step: 1 blank value (first in row 22); number the time of every row",
+    ),
+    "time in words": (
+        _put("time_step", "week 4"),
+        "time_step: 1 non-numeric value (first 'week 4' in row 22); write numbers",
+    ),
+    "unreadable date": (
+        lambda frame: frame.rename(columns={"time_step": "date"}),
+        "date: 96 unreadable dates (first 0 in row 2); write dates as YYYY-MM-DD",
+    ),
+    "repeated row": (
+        _put("time_step", 3),
+        "region_id, store_id, time_step: 1 repeated row (first region north, store 2, 3 in "
+        "row 22); add them up or drop the repeats",
+    ),
+    "one price": (
+        _put("price", 1.5, slice(24, 48)),
+        "price: one price only in region east (always 1.5); "
+        "an elasticity needs two: add time or drop the region",
+    ),
+    "income varies": (
+        _put("median_income", 31.5),
+        "median_income: not constant in region north (first 31.5 in row 22, after 30); "
+        "give each region one value",
+    ),
+    "two regions": (
+        lambda frame: frame.iloc[:48],
+        "region_id: 2 in the table (east, north), at least 3 are needed; add regions",
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import nbformat
 import yaml
 from papermill.exceptions import strip_color
 
+from helpers.bookmaking import performance
 from helpers.bookmaking.book import Book, read_notebook, title
 from helpers.bookmaking.errors import BuildError
 from helpers.bookmaking.execute import Result, files_below
@@ -63,6 +65,11 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
     status = stage / "book" / "status.md"
     if status.exists():
         status.write_text(status.read_text().replace(MARKER, status_tables(chapters)))
+    benchmark = stage / "book" / "performance.json"
+    if benchmark.exists():
+        table = performance.benchmark_table(json.loads(benchmark.read_text()))
+        page = benchmark.with_suffix(".md")
+        page.write_text(page.read_text().replace(performance.MARKER, table))
 
 
 def with_outputs(

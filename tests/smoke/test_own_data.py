@@ -8,30 +8,54 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from malformed import MALFORMED, good_frame
+from malformed import MALFORMED, MALFORMED_PRICES, good_frame, good_price_frame
 
 from helpers.bookmaking.book import Book, read_notebook
 from helpers.bookmaking.cli import CHECKOUT
 from helpers.bookmaking.parameters import read_parameters
 
-TAKE_DATA = [
-    path.stem
-    for path in Book(CHECKOUT).chapters
-    if path.exists() and "DATA_PATH" in read_parameters(read_notebook(path))
-]
-# A dozen, for each starts a kernel; the loader's own tests see them all. Chapters take turns.
-FILES = [*list(MALFORMED)[::2], "empty file"] if TAKE_DATA else []
-CASES = {name: TAKE_DATA[i % len(TAKE_DATA)] for i, name in enumerate(FILES)}
+# By loader: a good table and what spoils it. Few each, for each starts a kernel; the loaders' own
+# tests see them all.
+KINDS = {
+    "load_two_cities": (good_frame, {name: MALFORMED[name] for name in list(MALFORMED)[::2]}),
+    "load_price_panel": (
+        good_price_frame,
+        {
+            name: MALFORMED_PRICES[name]
+            for name in ("unknown column", "price of zero", "one price", "income varies")
+        },
+    ),
+}
+EMPTY = (None, "the file is empty; export it again")
 
 
-def refusal(directory, name):
+def cases():
+    """Pairs of chapter and malformed file; the chapters that share a loader take turns."""
+    chapters = {path.stem: read_notebook(path) for path in Book(CHECKOUT).chapters if path.exists()}
+    for loader, (_, files) in KINDS.items():
+        takers = [
+            stem
+            for stem, notebook in chapters.items()
+            if "DATA_PATH" in read_parameters(notebook)
+            and any(loader in cell.source for cell in notebook.cells)
+        ]
+        for i, name in enumerate([*files, "empty file"] if takers else []):
+            yield takers[i % len(takers)], loader, name
+
+
+CASES = list(cases())
+
+
+def refusal(directory, case):
     """Run a chapter on one malformed file."""
+    chapter, loader, name = case
+    good, files = KINDS[loader]
     data, out = directory / "sales.csv", directory / "out"
     if name == "empty file":
         data.touch()
     else:
-        MALFORMED[name][0](good_frame()).to_csv(data, index=False)
-    command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", CASES[name]]
+        files[name][0](good()).to_csv(data, index=False)
+    command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", chapter]
     done = subprocess.run(
         [*command, "--data", data, "--out", out],
         capture_output=True,
@@ -48,10 +72,11 @@ def refusals(tmp_path_factory):
         return dict(zip(CASES, pool.map(refusal, directories, CASES), strict=True))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_malformed_file_is_refused(name, refusals):
-    message = MALFORMED[name][1] if name in MALFORMED else "the file is empty; export it again"
-    done, data, out = refusals[name]
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_a_malformed_file_is_refused(case, refusals):
+    _, loader, name = case
+    _, message = KINDS[loader][1].get(name, EMPTY)
+    done, data, out = refusals[case]
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith(f"{data}: {message}")
     assert len(done.stderr.splitlines()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import nbformat
@@ -250,6 +251,24 @@ def test_pages_take_prose_from_the_source_and_outputs_from_the_run(tmp_path):
     assert page.cells[2].outputs[0].text == "out 01-one"
     assert "Chapter 01-one" in (tmp_path / "stage" / "book" / "status.md").read_text()
     assert "execute_notebooks: 'off'" in (tmp_path / "stage" / "_config.yml").read_text()
+
+
+def test_the_performance_page_shows_the_benchmark(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1")
+    way = {"way": "by_sums", "seconds": 8.0, "cpu_seconds": 9.4, "draws": 4000, "ess": 2000}
+    record = {
+        "date": "2025-01-31",
+        "machine": "2 cores",
+        "load": [0.5, 1.0],
+        "versions": {"pymc": "6.3"},
+        "ways": [way | {"peak_mb": 640, "draws_mb": 1.6}],
+    }
+    (book.root / "book" / "performance.json").write_text(json.dumps(record))
+    (book.root / "book" / "performance.md").write_text("# Speed\n\n<!-- benchmark table -->\n")
+    stage_book(book, executed(book), tmp_path / "stage")
+    page = (tmp_path / "stage" / "book" / "performance.md").read_text()
+    assert "| by sums | 8 s | 9 s | 4000 | 2000 | 250 | 640 MB | 2 MB |" in page
+    assert "2025-01-31, 2 cores, load 0.5 to 1.0; pymc 6.3." in page
 
 
 def test_a_figure_among_other_outputs_gets_a_cell_of_its_own():

@@ -7,7 +7,7 @@ import numpy as np
 import pymc as pm
 import pytest
 
-from helpers.sampling import diagnostics, fit_many, sample
+from helpers.sampling import _backend, diagnostics, fit_many, sample
 
 
 def data_of(mean, n=20, n_effects=3):
@@ -20,6 +20,7 @@ def build(data):
     with pm.Model() as model:
         mean = pm.Normal("mean", 0, 2)
         pm.Normal("effect", 0, data.arrays["scale"])
+        pm.Data("data_scale", data.arrays["scale"])  # nothing depends on it
         pm.Normal("y", mean, 1, observed=pm.Data("data_y", data.arrays["y"]))
     return model
 
@@ -35,8 +36,9 @@ def assert_exact(idata, data):
     assert draws.std() == pytest.approx(sd, rel=0.25)
 
 
-@pytest.mark.parametrize("draws", [300, 1500], ids=["jax", "numba"])
-def test_sample_draws_from_the_posterior_in_silence(draws, capfd):
+@pytest.mark.parametrize(("backend", "draws"), [("jax", 300), ("numba", 5000)])
+def test_sample_draws_from_the_posterior_in_silence(backend, draws, capfd):
+    assert _backend(2 * (draws + 200)) == backend
     data = data_of(3)
     idata = sample(build(data), draws=draws, tune=200, chains=2, seed=1)
     assert_exact(idata, data)
@@ -45,8 +47,9 @@ def test_sample_draws_from_the_posterior_in_silence(draws, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("draws", [180, 600], ids=["jax", "numba"])
-def test_fit_many_fits_each_in_order_and_takes_a_new_shape(draws):
+@pytest.mark.parametrize(("backend", "draws"), [("jax", 180), ("numba", 1600)])
+def test_fit_many_fits_each_in_order_and_takes_a_new_shape(backend, draws):
+    assert _backend(3 * 2 * (draws + 120)) == backend
     datasets = [data_of(-2), data_of(4), data_of(1, n=30, n_effects=5)]
     fits = list(fit_many(datasets, build, draws=draws, tune=120, chains=2, seed=1))
     assert [data for data, _ in fits] == datasets

@@ -1,0 +1,207 @@
+"""The source's multilevel model sampled in three ways, each in a process of its own.
+
+Without an argument it runs all of them and writes what the performance page shows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import arviz as az
+import numpy as np
+import psutil
+import pymc as pm
+import pytensor.tensor as pt
+
+from helpers.elasticities import collapsed_log_density, effect_draws, prepare_prices
+from helpers.prices import as_price_panel, moments, simulate_source_market
+from helpers.sampling import sample
+
+PAIR = ("alpha", "beta")
+REPORTED = [
+    *(f"{name}_{part}" for name in PAIR for part in ("intercept", "slope", "sd")),
+    *PAIR,
+    "sigma",
+]
+SEED = 1
+OUTPUT = Path(__file__).parents[2] / "book" / "performance.json"
+PACKAGES = ("pymc", "nutpie", "numba", "numpyro", "jax", "numpy")
+
+
+def population(income):
+    """Hyperparameters by name, and the mean of each effect; priors as in the source."""
+    p = {}
+    for name in PAIR:
+        p[f"{name}_intercept"] = pm.Normal(f"{name}_intercept", 0, 0.5)
+        p[f"{name}_slope"] = pm.Normal(f"{name}_slope", 0, 0.3)
+        p[f"{name}_sd"] = pm.Exponential(f"{name}_sd", 1 / 0.05)
+    return p, [p[f"{name}_intercept"] + p[f"{name}_slope"] * income for name in PAIR]
+
+
+def sampled_effects(income):
+    """Effects of regions, not centred."""
+    p, means = population(income)
+    return [
+        pm.Deterministic(
+            name,
+            mean + p[f"{name}_sd"] * pm.Normal(f"z_{name}", 0, 1, shape=income.size),
+        )
+        for name, mean in zip(PAIR, means, strict=True)
+    ]
+
+
+def as_in_the_source(panel, income):
+    """Every row in the likelihood, its mean kept with every draw; 5 chains of 6000 draws."""
+    with pm.Model():
+        alpha, beta = sampled_effects(income)
+        sigma = pm.Exponential("sigma", 1 / 0.5)
+        alpha_row = pm.Deterministic("alpha_row", alpha[panel.region])
+        beta_row = pm.Deterministic("beta_row", beta[panel.region])
+        mean = pm.Deterministic("mean", alpha_row + beta_row * panel.log_price)
+        pm.Normal("y", mean, sigma, observed=panel.log_quantity)
+        return pm.sample(
+            6000,
+            chains=5,
+            target_accept=0.9,
+            nuts_sampler="numpyro",
+            random_seed=SEED,
+            idata_kwargs={"log_likelihood": True},
+            compute_convergence_checks=False,
+            progressbar=False,
+        )
+
+
+def by_sums(panel, income):
+    """Sums by region in the likelihood, effects sampled."""
+    sums = moments(panel)
+    with pm.Model() as model:
+        theta = pt.stack(sampled_effects(income), axis=-1)
+        sigma = pm.Exponential("sigma", 1 / 0.5)
+        square = sums.yty - 2 * (theta * sums.Xty).sum(-1)
+        square = square + (theta[:, None, :] * sums.XtX * theta[:, :, None]).sum((-2, -1))
+        pm.Potential("rows", -(0.5 * square / sigma**2 + sums.n * pt.log(sigma)).sum())
+    return sample(model, draws=4000, tune=1000, chains=4, seed=SEED)
+
+
+def collapsed(panel, income):
+    """Effects integrated out, and drawn from their exact distribution afterwards."""
+    data = prepare_prices(panel, reference=(0.0, 0.0))
+    n_regions = income.size
+    with pm.Model() as model:
+        p, means = population(income)
+        sigma = pm.Exponential("sigma", 1 / 0.5)
+        rows = collapsed_log_density(
+            {name: pt.constant(values) for name, values in data.arrays.items()},
+            means,
+            (p["alpha_sd"], p["beta_sd"]),
+            0.0,
+            store_sd=0.0,
+            sigma=sigma,
+            n_regions=n_regions,
+        )
+        pm.Potential("rows", rows)
+    idata = sample(model, draws=4000, tune=1000, chains=4, seed=SEED)
+    posterior = idata["posterior"].to_dataset()
+    q = {name: values.to_numpy().reshape(-1, 1) for name, values in posterior.items()}
+    pairs = effect_draws(
+        data.arrays,
+        [q[f"{name}_intercept"] + q[f"{name}_slope"] * income for name in PAIR],
+        (q["alpha_sd"], q["beta_sd"]),
+        0.0,
+        store_sd=0.0,
+        sigma=q["sigma"],
+        seed=SEED,
+    )
+    shape = *posterior["sigma"].shape, n_regions
+    names = ("chain", "draw", "region")
+    effects = {k: (names, v.reshape(shape)) for k, v in zip(PAIR, pairs, strict=True)}
+    idata["posterior"] = posterior.assign(effects)
+    return idata
+
+
+WAYS = {way.__name__: way for way in (as_in_the_source, by_sums, collapsed)}
+
+
+class PeakMemory(threading.Thread):
+    """Largest resident memory of this process, looked at ten times a second."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.mb = 0.0
+
+    def run(self):
+        process = psutil.Process()
+        while True:
+            self.mb = max(self.mb, process.memory_info().rss / 1e6)
+            time.sleep(0.1)
+
+
+def record(name: str) -> dict:
+    """Time with compilation, effective sample size, memory, and the elasticities themselves."""
+    logging.disable(logging.WARNING)
+    panel = as_price_panel(simulate_source_market().data)
+    peak = PeakMemory()
+    peak.start()
+    started, cpu_started = time.perf_counter(), time.process_time()
+    idata = WAYS[name](panel, np.sort(panel.income))  # permuted, as in the source
+    seconds = time.perf_counter() - started
+    cpu_seconds = time.process_time() - cpu_started
+    peak_mb = peak.mb
+    posterior = idata["posterior"].to_dataset()[REPORTED]
+    ess = [az.ess(posterior, method=method).to_array() for method in ("bulk", "tail")]
+    beta = posterior["beta"]
+    return {
+        "way": name,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
+        "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
+        "ess": round(min(float(one.min()) for one in ess)),
+        "divergences": int(idata["sample_stats"]["diverging"].sum()),
+        "peak_mb": round(peak_mb),
+        "draws_mb": round(sum(node.to_dataset().nbytes for node in idata.subtree) / 1e6, 1),
+        "elasticity": beta.mean(("chain", "draw")).to_numpy().round(4).tolist(),
+        "elasticity_mcse": az.mcse(beta).to_numpy().round(4).tolist(),
+    }
+
+
+def bench() -> dict:
+    """Run every way, one after the other; the machine is described, not named."""
+    load = os.getloadavg()[0]
+    ways = []
+    for name in WAYS:
+        with tempfile.TemporaryDirectory() as empty:  # no compiled code from earlier runs
+            done = subprocess.run(
+                [sys.executable, __file__, name],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+                env=os.environ | {"PYTENSOR_FLAGS": f"base_compiledir={empty}"},
+            )
+        ways.append(json.loads(done.stdout.splitlines()[-1]))
+        print({key: value for key, value in ways[-1].items() if "elasticity" not in key})
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "load": [round(load, 1), round(os.getloadavg()[0], 1)],
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+        "ways": ways,
+    }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(record(sys.argv[1])))
+    else:
+        OUTPUT.write_text(json.dumps(bench(), indent=1) + "\n")
