@@ -631,13 +631,14 @@ def _names(frame, column) -> pd.Series:
 
 def _positive_numbers(frame, column) -> pd.Series:
     mend = "drop the row or fill it in"
+    why = "its logarithm does not exist" if column != "median_income" else "an income is positive"
     values = numbers(frame, column, (), blank=mend)
     refuse(
         frame,
         values <= 0,
         column,
         "value{s} not above zero",
-        "its logarithm does not exist: correct the value or drop the row",
+        f"{why}: correct the value or drop the row",
     )
     return values
 

@@ -214,7 +214,7 @@ MALFORMED_PRICES: dict[str, tuple[Transformer, str]] = {
     ),
     "income of zero": (
         _put("median_income", 0.0, slice(0, 24)),
-        "median_income: 24 values not above zero (first 0.0 in row 2); its logarithm does not",
+        "median_income: 24 values not above zero (first 0.0 in row 2); an income is positive: ",
     ),
     "cost of zero": (
         lambda frame: frame.assign(cost=0.0),

@@ -26,7 +26,6 @@ import pytensor.tensor as pt
 
 from helpers.elasticities import collapsed_log_density, effect_draws, prepare_prices
 from helpers.prices import as_price_panel, moments, simulate_source_market
-from helpers.sampling import sample
 
 PAIR = ("alpha", "beta")
 REPORTED = [
@@ -61,6 +60,20 @@ def sampled_effects(income):
     ]
 
 
+def sample(draws, *, chains, **more):
+    """Draw as the source does; NumPyro keeps no compiled code for a next time."""
+    return pm.sample(
+        draws,
+        chains=chains,
+        target_accept=0.9,
+        nuts_sampler="numpyro",
+        random_seed=SEED,
+        compute_convergence_checks=False,
+        progressbar=False,
+        **more,
+    )
+
+
 def as_in_the_source(panel, income):
     """Every row in the likelihood, its mean kept with every draw; 5 chains of 6000 draws."""
     with pm.Model():
@@ -70,35 +83,26 @@ def as_in_the_source(panel, income):
         beta_row = pm.Deterministic("beta_row", beta[panel.region])
         mean = pm.Deterministic("mean", alpha_row + beta_row * panel.log_price)
         pm.Normal("y", mean, sigma, observed=panel.log_quantity)
-        return pm.sample(
-            6000,
-            chains=5,
-            target_accept=0.9,
-            nuts_sampler="numpyro",
-            random_seed=SEED,
-            idata_kwargs={"log_likelihood": True},
-            compute_convergence_checks=False,
-            progressbar=False,
-        )
+        return sample(6000, chains=5, idata_kwargs={"log_likelihood": True})
 
 
 def by_sums(panel, income):
     """Sums by region in the likelihood, effects sampled."""
     sums = moments(panel)
-    with pm.Model() as model:
+    with pm.Model():
         theta = pt.stack(sampled_effects(income), axis=-1)
         sigma = pm.Exponential("sigma", 1 / 0.5)
         square = sums.yty - 2 * (theta * sums.Xty).sum(-1)
         square = square + (theta[:, None, :] * sums.XtX * theta[:, :, None]).sum((-2, -1))
         pm.Potential("rows", -(0.5 * square / sigma**2 + sums.n * pt.log(sigma)).sum())
-    return sample(model, draws=4000, tune=1000, chains=4, seed=SEED)
+        return sample(4000, chains=4)
 
 
 def collapsed(panel, income):
     """Effects integrated out, and drawn from their exact distribution afterwards."""
     data = prepare_prices(panel, reference=(0.0, 0.0))
     n_regions = income.size
-    with pm.Model() as model:
+    with pm.Model():
         p, means = population(income)
         sigma = pm.Exponential("sigma", 1 / 0.5)
         rows = collapsed_log_density(
@@ -111,7 +115,7 @@ def collapsed(panel, income):
             n_regions=n_regions,
         )
         pm.Potential("rows", rows)
-    idata = sample(model, draws=4000, tune=1000, chains=4, seed=SEED)
+        idata = sample(4000, chains=4)
     posterior = idata["posterior"].to_dataset()
     q = {name: values.to_numpy().reshape(-1, 1) for name, values in posterior.items()}
     pairs = effect_draws(
