@@ -124,9 +124,9 @@ def _compiled(build, data, backend):
     """Compiled model with this data: numba's is kept, as each would take hundreds of megabytes."""
     key = build, tuple((name, np.shape(value)) for name, value in data.arrays.items())
     if key not in _kept:
-        if backend == "jax":  # compiles the data in
-            return nutpie.compile_pymc_model(build(data), backend=backend)
         compiled = nutpie.compile_pymc_model(build(data), backend=backend)
+        if backend == "jax":  # compiles the data in
+            return compiled
         used = {variable.name for variable in compiled.shared_var_keys}
         _kept[key] = compiled, [name for name in data.arrays if f"data_{name}" in used]
         _release()

@@ -303,7 +303,7 @@ def shared_shock_model(data: ShockData) -> pm.Model:
         own_spike_sd = pm.HalfNormal("own_spike_sd", 2, dims="city")
         rate = pm.Dirichlet("rate", [40.0, 1.0, 1.0, 1.0], dims="type")
         residual = pm.Deterministic("residual", d["sales"] - mean, dims=("day", "city"))
-        # All types in one expression: a smaller graph, which compiles in a fraction of the time.
+        # All types in one expression, so that the graph holds the density once.
         types = _day_types(day_sd, noise_sd, spike_sd, own_spike_sd)
         variances = (pt.stack(column)[:, None] for column in zip(*types, strict=True))
         log_density = _day_log_density(residual, *variances, loading, xp=pt)
