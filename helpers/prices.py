@@ -21,12 +21,14 @@ from pydantic import (
 from helpers.simulation import Simulation
 from helpers.tables import (
     DataError,
+    check_unique,
     listed,
     numbers,
     parse_dates,
     read_table,
     refuse,
     require_columns,
+    text,
 )
 
 
@@ -567,7 +569,7 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
     time = _check_columns(frame)
     if not frame.index.is_unique or not pd.api.types.is_integer_dtype(frame.index.dtype):
         frame = frame.reset_index(drop=True)
-    frame = frame.assign(**{name: _names(frame, name) for name in ("region_id", "store_id")})
+    frame = frame.assign(**{name: text(frame, name) for name in ("region_id", "store_id")})
     if time == "date":
         frame["date"] = parse_dates(frame)
     else:
@@ -575,7 +577,7 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
     for column in ("price", "quantity", *_OPTIONAL):
         if column in frame:
             frame[column] = _positive_numbers(frame, column)
-    _check_repeats(frame, time)
+    check_unique(frame, ("region_id", "store_id", time))
 
     region, regions = _coded(frame["region_id"])
     if len(regions) < MIN_REGIONS:
@@ -618,17 +620,6 @@ def _check_columns(frame) -> str:
     return required[2]
 
 
-def _names(frame, column) -> pd.Series:
-    """Ids as text without the .0 that a blank in the column gives to whole numbers."""
-    written = frame[column]
-    refuse(frame, written.isna(), column, "blank value{s}", f"write the {column} on every row")
-    if pd.api.types.is_float_dtype(written.dtype) and (written % 1 == 0).all():
-        written = written.astype("int64")
-    names = written.astype(str).str.strip()
-    refuse(frame, names == "", column, "blank value{s}", f"write the {column} on every row")
-    return names
-
-
 def _positive_numbers(frame, column) -> pd.Series:
     mend = "drop the row or fill it in"
     why = "its logarithm does not exist" if column != "median_income" else "an income is positive"
@@ -641,20 +632,6 @@ def _positive_numbers(frame, column) -> pd.Series:
         f"{why}: correct the value or drop the row",
     )
     return values
-
-
-def _check_repeats(frame, time):
-    keys = ["region_id", "store_id", time]
-    repeated = frame.duplicated(keys)
-    if repeated.any():
-        label = repeated.idxmax()
-        region, store, when = frame.loc[label, keys]
-        when = f"{when:%Y-%m-%d}" if time == "date" else f"{when:g}"
-        n = int(repeated.sum())
-        raise DataError(
-            f"{', '.join(keys)}: {n} repeated row{'' if n == 1 else 's'} (first region {region}, "
-            f"store {store}, {when} in row {label + 2}); add them up or drop the repeats"
-        )
 
 
 def _check_prices(frame):

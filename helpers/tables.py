@@ -49,6 +49,12 @@ def _count(n: int, kind: str) -> str:
     return f"{n} {kind.format(s='' if n == 1 else 's')}"
 
 
+def _shown(value) -> str:
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def refuse(
     frame: pd.DataFrame,
     bad: pd.Series,
@@ -245,28 +251,63 @@ def check_unique(frame: pd.DataFrame, keys: Sequence[str] = ("date", "city")) ->
     frame : pandas.DataFrame
         The table, dates parsed.
     keys : sequence of str
-        Column of dates, then the column of groups.
+        Columns that tell rows apart.
 
     Raises
     ------
     DataError
-        If a pair of keys is repeated.
+        If a combination of keys is repeated.
 
     Examples
     --------
     >>> day = pd.Timestamp("2021-03-01")
     >>> check_unique(pd.DataFrame({"date": [day, day], "city": ["A", "A"]}))
     Traceback (most recent call last):
-    helpers.tables.DataError: date, city: 1 repeated row (first 2021-03-01 in A); \
+    helpers.tables.DataError: date, city: 1 repeated row (first 2021-03-01, A in row 3); \
 add them up or drop the repeats
     """
     repeated = frame.duplicated(list(keys))
     if repeated.any():
-        date, group = frame.loc[repeated.idxmax(), list(keys)]
+        label = repeated.idxmax()
+        first = map(_shown, frame.loc[label, list(keys)])
         raise DataError(
             f"{', '.join(keys)}: {_count(repeated.sum(), 'repeated row{s}')} "
-            f"(first {date:%Y-%m-%d} in {group}); add them up or drop the repeats"
+            f"(first {', '.join(first)} in row {label + 2}); add them up or drop the repeats"
         )
+
+
+def text(frame: pd.DataFrame, column: str) -> pd.Series:
+    """Names in a column, none of them blank.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table.
+    column : str
+        Column of names or ids.
+
+    Returns
+    -------
+    pandas.Series
+        Text, without the ``.0`` that a blank in the column gives to whole numbers.
+
+    Raises
+    ------
+    DataError
+        If a name is blank.
+
+    Examples
+    --------
+    >>> list(text(pd.DataFrame({"store_id": [3.0, 12.0]}), "store_id"))
+    ['3', '12']
+    """
+    written = frame[column]
+    if pd.api.types.is_float_dtype(written.dtype) and (written.dropna() % 1 == 0).all():
+        written = written.astype("Int64")
+    names = written.astype("string").str.strip()
+    blank = names.isna() | (names == "")
+    refuse(frame, blank, column, "blank value{s}", f"write the {column} on every row")
+    return names.astype(str)
 
 
 def check_calendar(

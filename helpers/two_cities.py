@@ -19,8 +19,8 @@ from helpers.tables import (
     numbers,
     parse_dates,
     read_table,
-    refuse,
     require_columns,
+    text,
 )
 
 CITY_NAMES = ("A", "B")
@@ -394,8 +394,7 @@ def plant_lift(
 
 def _choose_cities(frame, cities):
     """Rows of the two cities, and their names."""
-    refuse(frame, frame["city"].isna(), "city", "blank value{s}", "name the city on every row")
-    frame = frame.assign(city=frame["city"].astype(str).str.strip())
+    frame = frame.assign(city=text(frame, "city"))
     present = sorted(frame["city"].unique())
     if cities is None:
         if len(present) != 2:

@@ -72,7 +72,8 @@ MALFORMED: dict[str, tuple[Transformer, str]] = {
     ),
     "repeated row": (
         lambda frame: pd.concat([frame, frame.iloc[[20]]]),
-        "date, city: 1 repeated row (first 2023-01-12 in A); add them up or drop the repeats",
+        "date, city: 1 repeated row (first 2023-01-12, A in row 182); "
+        "add them up or drop the repeats",
     ),
     "calendar gap": (
         lambda frame: frame.drop(index=[20, 22]),
@@ -135,7 +136,7 @@ MALFORMED: dict[str, tuple[Transformer, str]] = {
     ),
     "blank city": (
         _put("city", None),
-        "city: 1 blank value (first in row 22); name the city on every row",
+        "city: 1 blank value (first in row 22); write the city on every row",
     ),
     "one city": (
         lambda frame: frame[frame["city"] == "A"],
@@ -242,8 +243,8 @@ MALFORMED_PRICES: dict[str, tuple[Transformer, str]] = {
     ),
     "repeated row": (
         _put("time_step", 3),
-        "region_id, store_id, time_step: 1 repeated row (first region north, store 2, 3 in "
-        "row 22); add them up or drop the repeats",
+        "region_id, store_id, time_step: 1 repeated row (first north, 2, 3 in row 22); "
+        "add them up or drop the repeats",
     ),
     "one price": (
         _put("price", 1.5, slice(24, 48)),

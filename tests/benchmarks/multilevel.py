@@ -9,10 +9,10 @@ import json
 import logging
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,7 +20,6 @@ from pathlib import Path
 
 import arviz as az
 import numpy as np
-import psutil
 import pymc as pm
 import pytensor.tensor as pt
 
@@ -137,31 +136,16 @@ def collapsed(panel, income):
 WAYS = {way.__name__: way for way in (as_in_the_source, by_sums, collapsed)}
 
 
-class PeakMemory(threading.Thread):
-    """Largest resident memory of this process, looked at ten times a second."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.mb = 0.0
-
-    def run(self):
-        process = psutil.Process()
-        while True:
-            self.mb = max(self.mb, process.memory_info().rss / 1e6)
-            time.sleep(0.1)
-
-
 def record(name: str) -> dict:
     """Time with compilation, effective sample size, memory, and the elasticities themselves."""
     logging.disable(logging.WARNING)
     panel = as_price_panel(simulate_source_market().data)
-    peak = PeakMemory()
-    peak.start()
     started, cpu_started = time.perf_counter(), time.process_time()
     idata = WAYS[name](panel, np.sort(panel.income))  # permuted, as in the source
     seconds = time.perf_counter() - started
     cpu_seconds = time.process_time() - cpu_started
-    peak_mb = peak.mb
+    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_kb /= 1024 if sys.platform == "darwin" else 1
     posterior = idata["posterior"].to_dataset()[REPORTED]
     ess = [az.ess(posterior, method=method).to_array() for method in ("bulk", "tail")]
     beta = posterior["beta"]
@@ -172,7 +156,7 @@ def record(name: str) -> dict:
         "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
         "ess": round(min(float(one.min()) for one in ess)),
         "divergences": int(idata["sample_stats"]["diverging"].sum()),
-        "peak_mb": round(peak_mb),
+        "peak_mb": round(peak_kb / 1024),
         "draws_mb": round(sum(node.to_dataset().nbytes for node in idata.subtree) / 1e6, 1),
         "elasticity": beta.mean(("chain", "draw")).to_numpy().round(4).tolist(),
         "elasticity_mcse": az.mcse(beta).to_numpy().round(4).tolist(),

@@ -92,7 +92,7 @@ def spoil(column, value):
         (spoil("Date", "soon"), "Date: 1 unreadable date (first 'soon' in row 12); write dates as"),
         (
             lambda t, s: (pd.concat([t, t.iloc[[10]]]), s),
-            "Date, Store: 1 repeated row (first 2013-01-11 in 1); add them up or drop the repeats",
+            "Date, Store: 1 repeated row (first 2013-01-11, 1 in row 421); add them up",
         ),
         (spoil("Sales", -5), "Sales: 1 negative value (first -5 on 2013-01-11 in 1); set refunds"),
         (

@@ -120,7 +120,7 @@ def test_parse_dates_refuses_blanks_and_times():
 def test_check_unique():
     frame = pd.DataFrame({"date": [DAY, DAY, DAY], "city": ["A", "B", "B"]})
     assert check_unique(frame[:2]) is None
-    with refused("date, city: 1 repeated row (first 2021-03-01 in B); add them up or drop"):
+    with refused("date, city: 1 repeated row (first 2021-03-01, B in row 4); add them up"):
         check_unique(frame)
 
 
