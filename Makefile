@@ -20,7 +20,7 @@ help: ## list the targets
 
 setup: $(VENV)/.installed ## make .venv from the lock (the other targets do it when needed)
 
-book: $(VENV)/.installed ## execute what changed and render _build/html/index.html
+book: $(VENV)/.installed _build/cache/.warm ## execute what changed and render _build/html/index.html
 	@$(BIN)/market-book build
 
 smoke: $(VENV)/.installed ## the same with small draws, into _build/html-smoke
@@ -40,6 +40,12 @@ lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
 
 bench: $(VENV)/.installed ## time the source's way against ours, for the performance page
 	@$(BIN)/python tests/benchmarks/multilevel.py
+
+# In processes of their own and before the chapters, which would keep the compiler's memory.
+_build/cache/.warm: $(VENV)/.locked | $(VENV)/.installed
+	@echo "compiling the models that chapters share (some minutes, once)"
+	@$(BIN)/market-book warm
+	@touch $@
 
 lock: ## resolve requirements.lock anew (UPGRADE=1: to the newest versions)
 	@python=$$($(FIND_PYTHON)) && test "$$python" && "$$python" -m venv --clear _build/uv

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -49,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     builder.add_argument("--workers", type=int, help="notebooks at a time (default: one a core)")
     builder.set_defaults(command=build)
 
+    warmer = commands.add_parser("warm", help="compile what the chapters share")
+    warmer.set_defaults(command=warm)
+
     runner = commands.add_parser("run", help="execute a chapter on your own data")
     runner.add_argument("chapter", help="number, name or beginning of the name")
     runner.add_argument("--data", type=Path, required=True, metavar="FILE", help="your CSV")
@@ -84,6 +88,16 @@ def build(book: Book, options: argparse.Namespace) -> None:
         work = book.build_directory / "render"
         rendered = render.render_book(book, results, html=html, work=work)
     print(f"{'rendered' if rendered else 'nothing to render in'} {html / 'index.html'}")
+
+
+def warm(book: Book, options: argparse.Namespace) -> None:
+    """Fill the chapters' compilation caches."""
+    from helpers.bookmaking import execute
+
+    command = [sys.executable, "-P", "-m", "helpers.bookmaking.warm"]
+    environment = execute.kernel_environment(book.build_directory / "cache")
+    if subprocess.run(command, env=environment).returncode:
+        raise BuildError("the shared models cannot be compiled")
 
 
 def run(book: Book, options: argparse.Namespace) -> None:

@@ -1,0 +1,55 @@
+"""Compile by numba what the chapters share: `python -m helpers.bookmaking.warm`.
+
+A process keeps several hundred megabytes of what a cold compilation took, so each model has one
+of its own. The notebooks then find the code in the caches.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import nutpie
+
+from helpers.elasticities import elasticity_model, prepare_prices
+from helpers.prices import as_price_panel, simulate_source_market
+from helpers.shared_shocks import prepare, shared_shock_model
+from helpers.two_cities import as_two_series, simulate_two_cities
+
+
+def _two_cities(*, planted):
+    series = as_two_series(simulate_two_cities(730, seed=1).data)
+    second = np.roll(series.ads, 40, axis=0) if planted else None
+    return shared_shock_model, prepare(series, use_events=False, planted=second)
+
+
+MODELS = {
+    "shared shocks": lambda: _two_cities(planted=False),
+    "shared shocks, planted lift": lambda: _two_cities(planted=True),
+    "elasticities": lambda: (
+        elasticity_model,
+        prepare_prices(as_price_panel(simulate_source_market().data)),
+    ),
+}
+
+
+def _compile_apart(name):
+    print(f"  {name}", flush=True)
+    subprocess.run([sys.executable, "-P", "-m", "helpers.bookmaking.warm", name], check=True)
+
+
+def main() -> None:
+    """Compile the model named on the command line, or each in a process of its own."""
+    for name in sys.argv[1:]:
+        build, data = MODELS[name]()
+        nutpie.compile_pymc_model(build(data), backend="numba")
+    if not sys.argv[1:]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(_compile_apart, MODELS))
+
+
+if __name__ == "__main__":
+    main()
