@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from pathlib import Path
+
 import matplotlib
 import pytest
+from colab import colab_session, make_release
 
 from helpers.bookmaking.book import Book
 from helpers.bookmaking.cli import CHECKOUT
@@ -19,9 +23,22 @@ def book() -> Book:
 
 
 @pytest.fixture(scope="session")
-def smoke_results(book: Book, request: pytest.FixtureRequest) -> dict[str, Result]:
-    """Every chapter executed with small draws, side by side, by name."""
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Repository whose newest tag is the book as it stands here."""
+    directory = tmp_path_factory.mktemp("release")
+    make_release(directory, f"v{version('bayesian-market-models')}")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def smoke_results(book: Book, release: Path, request: pytest.FixtureRequest) -> dict[str, Result]:
+    """Every chapter executed with small draws, side by side, by name.
+
+    Each runs as on Colab: alone in an empty directory, in an environment without the book.
+    """
+    prepare = colab_session(release)
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled(), only_build(book):
         print()
-        return {result.name: result for result in execute_book(book, profile="smoke")}
+        results = execute_book(book, profile="smoke", prepare=prepare)
+        return {result.name: result for result in results}

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,14 +132,21 @@ def only_build(book: Book) -> Iterator[None]:
 
 
 def execute_book(
-    book: Book, *, profile: str, chapters: Iterable[Path] | None = None, workers: int | None = None
+    book: Book,
+    *,
+    profile: str,
+    chapters: Iterable[Path] | None = None,
+    workers: int | None = None,
+    prepare: Callable[[Path], Mapping[str, str]] | None = None,
 ) -> list[Result]:
     """Execute chapters whose inputs changed, the longest first; failures stop no other.
 
-    The caller holds `only_build`.
+    The caller holds `only_build`. `prepare` may furnish a notebook's scratch directory and
+    return variables for its kernel; such results are kept apart, under its name.
     """
     overrides = book.overrides(profile)
-    directory = book.build_directory / "executed" / profile
+    label = profile if prepare is None else f"{profile}-{prepare.__name__}"
+    directory = book.build_directory / "executed" / label
     results: dict[str, Result] = {}
     waiting: list[tuple[float, str, nbformat.NotebookNode, Path]] = []
     chapters = list(chapters or book.chapters)
@@ -160,7 +167,12 @@ def execute_book(
 
     def execute(name: str, notebook: nbformat.NotebookNode, target: Path) -> Result:
         say(f"  {name}  started")
-        result = execute_one(book, name, notebook, target, about=about, scratch=scratch / name)
+        own = scratch / name
+        own.mkdir(parents=True)
+        extra = prepare(own) if prepare else {}
+        result = execute_one(
+            book, name, notebook, target, about=about, scratch=own, variables=extra
+        )
         say(f"  {name}  {outcome(result)}")
         return result
 
@@ -187,13 +199,15 @@ def execute_one(
     *,
     about: Mapping[str, str],
     scratch: Path,
+    variables: Mapping[str, str] | None = None,
 ) -> Result:
-    """Execute one notebook in a worker process."""
+    """Execute one notebook in a worker process, with further environment variables."""
     caches = book.build_directory / "cache"
     (scratch / "cwd").mkdir(parents=True)
     environment = kernel_environment(caches) | {
         "JAX_COMPILATION_CACHE_DIR": str(scratch / "jax"),
         "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+        **(variables or {}),
     }
     link_files(caches / "jax", scratch / "jax")
     job = {

@@ -21,6 +21,7 @@ from helpers.bookmaking.errors import BuildError
 from helpers.bookmaking.execute import Result, files_below
 from helpers.bookmaking.status import MARKER, status_tables
 
+WORDS_A_MINUTE = 150  # prose with code and formulas between
 SOURCE = ".source"  # in the rendered book: digest of what it was rendered from
 
 
@@ -60,6 +61,7 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
     for result in results:
         authored = read_notebook(book.root / "notebooks" / f"{result.name}.ipynb")
         page = with_outputs(authored, read_notebook(result.path))
+        add_minutes(page, result.record["seconds"])
         nbformat.write(page, stage / "notebooks" / f"{result.name}.ipynb")
         chapters.append((title(authored), result.record))
     status = stage / "book" / "status.md"
@@ -86,6 +88,20 @@ def with_outputs(
             cells += figure_apart(cell)
     authored.cells = cells
     return authored
+
+
+def add_minutes(page: nbformat.NotebookNode, seconds: float) -> None:
+    """End a chapter's opening with the minutes that it takes to read and took to run."""
+    texts = (cell.source for cell in page.cells if cell.cell_type == "markdown")
+    read = max(1, round(len(" ".join(texts).split()) / WORDS_A_MINUTE))
+    run = max(1, round(seconds / 60))
+    minutes = f"*About {read} {plural(read)} to read; it ran in {run} {plural(run)}.*"
+    page.cells[0].source += f"\n\n{minutes}"
+
+
+def plural(n: int) -> str:
+    """Return the unit that agrees with a number of minutes."""
+    return "minute" if n == 1 else "minutes"
 
 
 def figure_apart(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
+from colab import COLAB_CELL
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from pybtex.database import parse_file
@@ -196,10 +197,18 @@ def randomness_is_seeded(notebook: NotebookNode) -> list[str]:
     return problems
 
 
+def first_cell_is_for_colab(notebook: NotebookNode) -> list[str]:
+    """The first code cell installs the book on Colab, the same in every notebook."""
+    first = next((cell.source for _, cell in code_cells(notebook)), "")
+    return [] if first == COLAB_CELL else ["the first code cell must be COLAB_CELL"]
+
+
 def network_is_not_used(notebook: NotebookNode) -> list[str]:
-    """Nothing is fetched: a page must build without a connection."""
+    """Nothing is fetched, but on Colab: a page must build without a connection."""
     problems = []
     for number, cell in code_cells(notebook):
+        if cell.source == COLAB_CELL:
+            continue
         problems += [f"cell {number}: {found.strip()}" for found in FETCHING.findall(cell.source)]
         for node in ast.walk(parsed(cell.source)):
             modules = []
@@ -301,6 +310,7 @@ CHECKS: tuple[Check, ...] = (
     opens_with_a_title,
     figures_are_described,
     randomness_is_seeded,
+    first_cell_is_for_colab,
     network_is_not_used,
     interfaces_are_current,
     glued_keys_are_published,

@@ -36,7 +36,8 @@ def notebook(*cells):
     parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
     published = new_code_cell("publish('lift', f'{1.5:.1f}')")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    return new_notebook(cells=[first, parameters, published, *cells], metadata=kernel)
+    colab = new_code_cell(checks.COLAB_CELL)
+    return new_notebook(cells=[first, colab, parameters, published, *cells], metadata=kernel)
 
 
 def plot(alt=ALT, figure=FIGURE):
@@ -116,10 +117,15 @@ def test_faults_that_no_added_cell_can_plant():
     assert "python3" in checks.metadata_is_authored(other_kernel)[0]
 
     few = notebook()
-    few.cells[1].source = "DRAWS = 9\nTUNE = 2 * DRAWS"
+    few.cells[2].source = "DRAWS = 9\nTUNE = 2 * DRAWS"
     problems = checks.parameters_are_complete(few)
     assert "TUNE = 2 * DRAWS: not one name and one literal" in problems
     assert "no parameter SEED" in problems
+
+    other_cell = notebook()
+    other_cell.cells[1].source += "\n%pip install x"
+    assert checks.first_cell_is_for_colab(other_cell)
+    assert checks.network_is_not_used(other_cell)
 
     assert "two figures" in checks.figures_are_described(notebook(plot(), plot()))[0]
 

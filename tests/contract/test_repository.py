@@ -10,6 +10,7 @@ import tomllib
 
 import pytest
 import yaml
+from colab import COLAB_CELL
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -47,6 +48,17 @@ def test_binder_uses_the_lock_and_its_python():
     python = (CHECKOUT / ".python-version").read_text().strip()
     assert dependencies == [f"python={python}", "pip", {"pip": ["-r requirements.lock"]}]
     assert python in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_colab_installs_this_release_with_pins_of_the_lock():
+    repository = yaml.safe_load((CHECKOUT / "_config.yml").read_text())["repository"]["url"]
+    assert f'"git+{repository}@v{PROJECT["version"]}"' in COLAB_CELL
+    pins = PROJECT["optional-dependencies"]["colab"]
+    assert all(re.search(rf"^{re.escape(pin)}[ ;]", LOCK, re.MULTILINE) for pin in pins)
+    direct = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    samplers = {"arviz", "numpyro", "nutpie", "pymc", "pymc-marketing"}
+    assert samplers <= direct & {canonicalize_name(Requirement(pin).name) for pin in pins}
+    assert sum(pin.startswith("arviz") for pin in pins) == 4  # they share a minor version
 
 
 def test_contents_list_every_notebook_and_page():

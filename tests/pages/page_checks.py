@@ -35,6 +35,8 @@ def pages(site: Path) -> list[Path]:
 def addresses(page: Path, *tags: str) -> Iterator[str]:
     """Addresses that a page names in some kinds of element."""
     for tag in soup(page).find_all(tags):
+        if "canonical" in tag.get("rel", []):
+            continue  # the page's own public address, which nobody fetches
         if address := tag.get(ADDRESSES[tag.name]):
             yield address
 
@@ -83,6 +85,24 @@ def nothing_is_left_over(page: Path, site: Path) -> list[str]:
     return [text[max(0, match.start() - 30) : match.end() + 30] for text, match in found]
 
 
+def page_can_be_shared(page: Path, site: Path) -> list[str]:
+    """What search engines and messengers show: address, title, description and card."""
+    head = soup(page).head
+    canonical = head.find("link", rel="canonical")
+    named = {
+        meta.get("property") or meta.get("name"): meta.get("content", "").strip()
+        for meta in head.find_all("meta")
+    }
+    wanted = ("description", "og:title", "og:description", "og:url", "og:image", "og:image:alt")
+    problems = [f"no {name}" for name in wanted if not named.get(name)]
+    if not canonical or canonical["href"] != named.get("og:url"):
+        problems.append("no canonical address, or another one than og:url")
+    card = named.get("og:image", "").partition("/_images/")[2]
+    if card and not (site / "_images" / card).is_file():
+        problems.append(f"{card}: no such card")
+    return problems
+
+
 def page_has_a_title(page: Path, site: Path) -> list[str]:
     """One first-level heading, and a title for the browser's tab."""
     headings, title = soup(page).select("article h1"), soup(page).title
@@ -100,4 +120,5 @@ CHECKS = (
     nothing_comes_from_elsewhere,
     nothing_is_left_over,
     page_has_a_title,
+    page_can_be_shared,
 )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import page_checks as checks
 import pytest
 
 from helpers.bookmaking.execute import only_build
 from helpers.bookmaking.render import render_book
 
-PAGE = """<html><head><title>T</title><script src="_static/a.js"></script></head>
+PAGE = """<html><head><title>T</title><script src="_static/a.js"></script>
+<link rel="canonical" href="https://a.b/page.html"><meta property="og:url"
+content="https://a.b/page.html"><meta property="og:title" content="T">
+<meta property="og:description" content="D"><meta name="description" content="D">
+<meta property="og:image" content="https://a.b/_images/c.png">
+<meta property="og:image:alt" content="A"></head>
 <body><article><h1 id="t">T</h1>{}</article></body></html>"""
 
 every_check = pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
@@ -49,6 +56,8 @@ def page_of(tmp_path):
     """Write a page of a small site."""
     (tmp_path / "_static").mkdir()
     (tmp_path / "_static" / "a.js").touch()
+    (tmp_path / "_images").mkdir()
+    (tmp_path / "_images" / "c.png").touch()
     (tmp_path / "other.html").write_text(PAGE.format("<p id='here'>x</p>"))
 
     def write(body):
@@ -95,3 +104,28 @@ def test_a_good_page_has_no_problem(page_of, tmp_path, check):
 )
 def test_a_planted_fault_is_caught(page_of, tmp_path, check, fault, message):
     assert any(message in problem for problem in check(page_of(fault), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "message"),
+    [
+        ('rel="canonical" href="', 'rel="canonical" href="x', "no canonical address"),
+        ("og:description", "og:other", "no og:description"),
+        ("c.png", "gone.png", "no such card"),
+    ],
+)
+def test_a_page_that_cannot_be_shared_is_caught(page_of, tmp_path, was, becomes, message):
+    page = page_of("")
+    page.write_text(page.read_text().replace(was, becomes))
+    checks.soup.cache_clear()
+    assert any(message in problem for problem in checks.page_can_be_shared(page, tmp_path))
+
+
+def test_the_sitemap_lists_every_page(site):
+    listed = addresses_in(site / "sitemap.xml")
+    written = {str(page.relative_to(site)) for page in checks.pages(site)}
+    assert written <= {address.partition("/book/")[2] for address in listed}
+
+
+def addresses_in(path):
+    return re.findall(r"<loc>([^<]+)</loc>", path.read_text())

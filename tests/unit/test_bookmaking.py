@@ -247,7 +247,8 @@ def test_pages_take_prose_from_the_source_and_outputs_from_the_run(tmp_path):
     book = tiny_book(tmp_path / "book", one="1")
     stage_book(book, executed(book), tmp_path / "stage")
     page = nbformat.read(tmp_path / "stage" / "notebooks" / "01-one.ipynb", as_version=4)
-    assert page.cells[0].source == "# Chapter 01-one"
+    minutes = "*About 1 minute to read; it ran in 1 minute.*"
+    assert page.cells[0].source == f"# Chapter 01-one\n\n{minutes}"
     assert page.cells[2].outputs[0].text == "out 01-one"
     assert "Chapter 01-one" in (tmp_path / "stage" / "book" / "status.md").read_text()
     assert "execute_notebooks: 'off'" in (tmp_path / "stage" / "_config.yml").read_text()
