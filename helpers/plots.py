@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -316,3 +318,85 @@ def plot_forest(
     axes.set_xlabel(xlabel)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0)
     return figure
+
+
+def plot_model_graph(
+    parents: Mapping[str, Sequence[str]], *, observed: Sequence[str], known: Sequence[str] = ()
+) -> Figure:
+    """Graph of a model: what depends on what, causes above effects.
+
+    Parameters
+    ----------
+    parents : mapping of str to sequence of str
+        Each quantity that depends on others, with those others; names may hold mathematics.
+    observed : sequence of str
+        Quantities that the data give, on a grey ground.
+    known : sequence of str
+        Quantities that are set or recorded and have no distribution, in boxes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Assign it, so that the notebook shows it once.
+
+    Raises
+    ------
+    ValueError
+        If quantities depend on each other in a circle.
+
+    Examples
+    --------
+    >>> figure = plot_model_graph({"sales": ["level", "ads"]}, observed=["sales"], known=["ads"])
+    >>> sorted(text.get_text() for text in figure.axes[0].texts if text.get_text())
+    ['ads', 'level', 'sales']
+    """
+    try:
+        order = list(TopologicalSorter(parents).static_order())
+    except CycleError as error:
+        raise ValueError(f"parents: a circle, {' -> '.join(error.args[1])}") from None
+    children = {name: [c for c, above in parents.items() if name in above] for name in order}
+    height: dict[str, int] = {}
+    for name in reversed(order):
+        height[name] = 1 + max((height[child] for child in children[name]), default=-1)
+    place: dict[str, tuple[float, float]] = {}
+    for level in range(max(height.values()) + 1):  # each row in the order of what it leads to
+        row = [name for name in order if height[name] == level]
+        row.sort(
+            key=lambda n: (
+                np.mean([place[child][0] for child in children[n]] or [0]),
+                [list(parents[child]).index(n) for child in children[n]],
+            )
+        )
+        room = np.array([3 + max(map(_letters, name.split("\n"))) for name in row])
+        middle = (np.cumsum(room) - room / 2) / room.sum()
+        place |= {n: (float(x), float(level)) for n, x in zip(row, middle, strict=True)}
+    levels = max(height.values())
+    figure, axes = plt.subplots(figsize=(WIDTH, 0.9 + 1.05 * levels))
+    for child, above in parents.items():
+        for parent in above:
+            axes.annotate(
+                "",
+                xy=place[child],
+                xytext=place[parent],
+                arrowprops={
+                    "arrowstyle": "-|>",
+                    "color": COLOURS["data"],
+                    "shrinkA": 15,
+                    "shrinkB": 15,
+                },
+            )
+    for name, position in place.items():
+        box = {
+            "boxstyle": "square,pad=0.35" if name in known else "round,pad=0.35,rounding_size=0.8",
+            "facecolor": COLOURS["prior"] if name in observed else "white",
+            "edgecolor": COLOURS["data"],
+        }
+        axes.text(*position, name, ha="center", va="center", fontsize=12, bbox=box)
+    axes.set(xlim=(0, 1), ylim=(-0.4, levels + 0.4))
+    axes.axis("off")
+    return figure
+
+
+def _letters(line: str) -> int:
+    """Length of a line as it is drawn: of a formula's commands only one letter each."""
+    return len(re.sub(r"\\[a-z]+", "x", line).translate(str.maketrans("", "", "${}_^\\")))

@@ -12,6 +12,7 @@ from helpers.plots import (
     CITY_STYLES,
     COLOURS,
     plot_forest,
+    plot_model_graph,
     plot_path,
     plot_two_series,
     set_style,
@@ -127,3 +128,21 @@ def test_forest_of_two_cities_has_their_truths_and_names():
 def test_forest_refuses_another_shape(estimates, shapes):
     with pytest.raises(ValueError, match=rf"estimates: shapes {shapes}, expected one of"):
         plot_forest(estimates)
+
+
+def test_model_graph_has_causes_above_effects_and_marks_what_is_known():
+    parents = {"sales": ["level", "ads"], "level": ["mean"]}
+    figure = plot_model_graph(parents, observed=["sales"], known=["ads"])
+    texts = {text.get_text(): text for text in figure.axes[0].texts if text.get_text()}
+    height = {name: text.get_position()[1] for name, text in texts.items()}
+    assert height["mean"] > height["level"] == height["ads"] > height["sales"]
+    arrows = [text for text in figure.axes[0].texts if not text.get_text()]
+    assert len(arrows) == 3
+    fill = {name: text.get_bbox_patch().get_facecolor() for name, text in texts.items()}
+    grey = [name for name in fill if same_color(fill[name], COLOURS["prior"])]
+    assert grey == ["sales"]
+
+
+def test_model_graph_refuses_a_circle():
+    with pytest.raises(ValueError, match="a circle, "):
+        plot_model_graph({"a": ["b"], "b": ["a"]}, observed=["a"])
