@@ -83,6 +83,7 @@ def build(book: Book, options: argparse.Namespace) -> None:
         )
         execute.say(execute.summary(results))
         execute.raise_for_failures(results)
+        execute.raise_for_size(results)
         if chapters:
             return
         work = book.build_directory / "render"

@@ -45,6 +45,7 @@ KERNEL_SETTINGS = {
     "PYTHONWARNINGS": "ignore:IProgress not found",  # there is no one to watch a progress bar
     "TQDM_DISABLE": "1",
 }
+BINDER_MB = 2000
 # A reader's own settings that would slow a kernel down or change what it shows.
 DROPPED = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONSTARTUP", "MATPLOTLIBRC", "MPLBACKEND")
 
@@ -287,6 +288,19 @@ def raise_for_failures(results: Iterable[Result]) -> None:
             "\n".join(
                 f"FAILED {r.name}, {r.error['where']}\n  {r.error['type']}: {r.error['message']}"
                 for r in failed
+            )
+        )
+
+
+def raise_for_size(results: Iterable[Result]) -> None:
+    """Raise if a notebook, executed as published, needs more memory than Binder gives."""
+    large = [result for result in results if result.record["peak_mb"] > BINDER_MB]
+    if large:
+        raise BuildError(
+            "\n".join(
+                f"{r.name} peaks at {r.record['peak_mb']} MB and Binder gives {BINDER_MB}: "
+                "fewer compiled models, fewer kept draws"
+                for r in large
             )
         )
 

@@ -189,3 +189,10 @@ def test_unusable_data_give_one_message_and_no_output(tmp_path, own_data_book, c
     message = f"{data}: sales: 1 negative value (first -1); set refunds to 0\n"
     assert capsys.readouterr().err == message
     assert not out.exists()
+
+
+def test_a_chapter_too_large_for_binder_fails_the_build(tmp_path, capsys):
+    tiny_book(tmp_path, large="bytes_ = b'x' * 2_100_000_000")
+    assert main(["--book", str(tmp_path), "build"]) == 1
+    assert "01-large peaks at 2" in capsys.readouterr().err
+    assert not (tmp_path / "_build" / "html").exists()
