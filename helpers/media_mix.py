@@ -458,7 +458,7 @@ def optimal_plan(response: PlanResponse, start: np.ndarray, bounds: np.ndarray) 
         method="SLSQP",
         options={"ftol": 1e-12, "maxiter": 1000},
     )
-    if not found.success:
+    if found.status not in (0, 8):  # 8: no step improves the plan in floating point
         raise RuntimeError(f"no optimal plan: {found.message}")
     return np.clip(found.x * budget, *bounds.T)
 
