@@ -240,7 +240,7 @@ def _frequency(dates: pd.Series) -> str:
         before = dates[odd.idxmax() - 1]
         kind = "week" if common == 7 else "day"
         raise DataError(
-            f"date: {int(odd.sum())} gap{'s' * (odd.sum() > 1)} (first after {before:%Y-%m-%d}, "
+            f"date: {int(odd.sum())} gap{'s' if odd.sum() > 1 else ''} (first after {before:%Y-%m-%d}, "
             f"{int(steps[odd.idxmax()])} days); give each {kind} a row, "
             "with 0 where nothing was spent"
         )

@@ -6,6 +6,7 @@ every quantity is in the units of the reader's table.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -128,6 +129,35 @@ def spend_share_prior(data: MediaData, *, scale: float = 1.0) -> Prior:
         scale * total / total.sum(), dims="channel", coords={"channel": data.channels}
     )
     return Prior("HalfNormal", sigma=share, dims="channel")
+
+
+def sample_prior(mmm: MMM, *, draws: int, seed: int) -> xr.DataTree:
+    """Draw the parameters from their priors, in silence.
+
+    Parameters
+    ----------
+    mmm : pymc_marketing.mmm.MMM
+        As :func:`build_media_mix` returns it.
+    draws : int
+        Number of draws.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    xarray.DataTree
+        Group ``prior``; also kept as ``mmm.idata``.
+    """
+    logging.getLogger("pymc").setLevel(logging.WARNING)
+    drawn = pm.sample_prior_predictive(
+        draws,
+        model=mmm.model,
+        var_names=[variable.name for variable in mmm.model.free_RVs],
+        random_seed=seed,
+        compile_kwargs={"mode": "FAST_COMPILE"},  # in Python: compiling would take longer
+    )
+    mmm.idata = xr.DataTree.from_dict({"prior": drawn["prior"].to_dataset()})
+    return mmm.idata
 
 
 def fit_media_mix(
