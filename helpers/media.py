@@ -239,8 +239,9 @@ def _frequency(dates: pd.Series) -> str:
     if odd.any():
         before = dates[odd.idxmax() - 1]
         kind = "week" if common == 7 else "day"
+        n_gaps = f"{odd.sum()} gap{'s' if odd.sum() > 1 else ''}"
         raise DataError(
-            f"date: {int(odd.sum())} gap{'s' if odd.sum() > 1 else ''} (first after {before:%Y-%m-%d}, "
+            f"date: {n_gaps} (first after {before:%Y-%m-%d}, "
             f"{int(steps[odd.idxmax()])} days); give each {kind} a row, "
             "with 0 where nothing was spent"
         )

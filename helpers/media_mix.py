@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import nutpie
 import pandas as pd
+import pymc as pm
 import xarray as xr
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pymc_extras.prior import Prior
