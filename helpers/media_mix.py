@@ -21,6 +21,7 @@ from pymc.model.transform.optimization import freeze_dims_and_data
 from pymc_extras.prior import Prior
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
 from scipy.optimize import minimize
+from scipy.special import log_ndtr, ndtri_exp
 from scipy.stats import norm
 
 from helpers import sampling
@@ -347,14 +348,15 @@ class MixDraws:
         """Mean of the truncated normal: above its centre, for sales are not negative."""
         scale = self.noise_sd[:, None]
         ratio = location / scale
-        return location + scale * np.exp(norm.logpdf(ratio) - norm.logcdf(ratio))
+        return location + scale * np.exp(norm.logpdf(ratio) - log_ndtr(ratio))
 
     def sample(self, location: np.ndarray, *, seed: int) -> np.ndarray:
         """One draw of sales for each draw and period: truncated normal noise around the centre."""
         scale = self.noise_sd[:, None]
-        below = norm.cdf(-location / scale)
-        uniform = np.random.default_rng(seed).uniform(size=location.shape)
-        return location + scale * norm.ppf(below + uniform * (1 - below))
+        # in logarithms, for prior draws can lie far below zero
+        above = log_ndtr(location / scale)
+        log_uniform = -np.random.default_rng(seed).standard_exponential(location.shape)
+        return np.maximum(location - scale * ndtri_exp(log_uniform + above), 0)
 
 
 def mix_draws(mmm: MMM, group: str = "posterior") -> MixDraws:
