@@ -25,7 +25,7 @@ from scipy.special import log_ndtr, ndtri_exp
 from scipy.stats import norm
 
 from helpers import sampling
-from helpers.media import MediaData, adstock, media_contribution
+from helpers.media import PERIOD_DAYS, MediaData, adstock, media_contribution
 
 #: Free variables of the model, for diagnostics.
 PARAMETERS = (
@@ -290,7 +290,9 @@ class MixDraws:
         arrays = (f.name for f in fields(self) if f.name != "l_max")
         return replace(self, **{name: getattr(self, name)[::step] for name in arrays})
 
-    def media(self, data: MediaData, history: MediaData | None = None) -> np.ndarray:
+    def media(
+        self, data: MediaData, history: MediaData | None = None, *, after: bool = False
+    ) -> np.ndarray:
         """Contribution of each draw, period and channel.
 
         Parameters
@@ -299,21 +301,34 @@ class MixDraws:
             Periods asked for.
         history : MediaData, optional
             Periods just before them, whose spend carries over.
+        after : bool
+            Whether the periods into which spend carries over are added.
 
         Returns
         -------
         array, shape (draws, periods, channels)
             In units of the target.
+
+        Raises
+        ------
+        ValueError
+            If ``history`` does not end one period before the data.
         """
+        lags = self.l_max - 1
+        nothing = np.zeros((lags if after else 0, data.spend.shape[1]))
         before = np.zeros((0, data.spend.shape[1]))
         if history is not None:
             step = (data.dates[0] - history.dates[-1]).days
-            if step != {"W": 7, "D": 1}[data.frequency]:
+            if step != PERIOD_DAYS[data.frequency]:
                 raise ValueError(f"history ends {step} days before the data, not one {data.period}")
-            before = history.spend[-(self.l_max - 1) :] if self.l_max > 1 else before
-        spend = np.vstack([before, data.spend])
-        parts = {"alpha": self.alpha, "lam": self.lam, "beta": self.beta, "l_max": self.l_max}
-        return media_contribution(spend, **parts)[:, len(before) :]
+            before = history.spend[len(history) - lags :]
+        return media_contribution(
+            np.vstack([before, data.spend, nothing]),
+            alpha=self.alpha,
+            lam=self.lam,
+            beta=self.beta,
+            l_max=self.l_max,
+        )[:, len(before) :]
 
     def parts(self, data: MediaData, history: MediaData | None = None) -> dict[str, np.ndarray]:
         """Components of the mean by period, each of shape (draws, periods).
