@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.bookmaking.book import read_notebook
+
 SMALL = ["DRAWS=60", "TUNE=100", "CHAINS=2", "PRIOR_DRAWS=50", "ENFORCE_CLAIMS=False"]
 NAMES = ["DATE=day", "TARGET=orders", "CHANNELS=search, out of home", "HELD_OUT=60", "L_MAX=10"]
 
@@ -47,5 +49,10 @@ def test_daily_media_without_controls(daily, tmp_path):
     page = report.read_text()
     for shown in ("out of home", "What the plan is worth", "440 and 60 days"):
         assert shown in page
-    for source_only in ("Direct Mail", "Online Display", "the source divides"):
-        assert source_only not in page
+    for source_only in ("A seventh of it", "the published case study", "two scales"):
+        assert f">{source_only}" not in page
+    (notebook,) = out.glob("*.ipynb")
+    shown = "".join(
+        str(output) for cell in read_notebook(notebook).cells for output in cell.get("outputs", [])
+    )
+    assert "Direct Mail" not in shown and "the source" not in shown
