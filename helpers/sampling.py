@@ -8,6 +8,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import arviz as az
 import numpy as np
@@ -25,11 +26,17 @@ def _backend(iterations: int) -> str:
 
 
 def sample(
-    model: pm.Model, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.9
+    model: pm.Model,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int,
+    target_accept: float = 0.9,
+    var_names: Sequence[str] | None = None,
+    backend: Literal["numba", "jax"] | None = None,
 ) -> xr.DataTree:
     """Draw from a model's posterior with nutpie's NUTS, in silence.
-
-    Long runs are compiled by numba, short ones by JAX.
 
     Parameters
     ----------
@@ -41,6 +48,10 @@ def sample(
         Seed of the sampler.
     target_accept : float
         Target acceptance rate, in (0, 1).
+    var_names : sequence of str, optional
+        Variables to keep; all by default.
+    backend : {"numba", "jax"}, optional
+        Compiler; by default numba for long runs and JAX, which compiles faster, for short ones.
 
     Returns
     -------
@@ -56,7 +67,8 @@ def sample(
         target_accept=target_accept,
         model=model,
         nuts_sampler="nutpie",
-        backend=_backend(chains * (draws + tune)),
+        backend=backend or _backend(chains * (draws + tune)),
+        var_names=var_names,
         progressbar=False,
         quiet=True,
         compute_convergence_checks=False,
