@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from helpers.media import MediaData, media_contribution
+from helpers.media_mix import PARAMETERS, MixDraws, build_media_mix
 
-#: Free variables of the model, and what a refit keeps.
-PARAMETERS = (
-    "intercept_contribution",
-    "saturation_beta",
-    "saturation_lam",
-    "adstock_alpha",
-    "gamma_control",
-    "gamma_fourier",
-    "y_sigma",
-)
 #: A lift test with this standard error says nothing: there was none.
 NO_TEST = 1e6
-L_MAX = 6
 
 
 def spend_shares(spend: np.ndarray) -> np.ndarray:
@@ -76,7 +68,7 @@ def return_scale(spend: np.ndarray, target: np.ndarray, *, mean_return: float) -
     largest = np.where(spend.max(axis=0) > 0, spend.max(axis=0), 1.0)
     k = spend.shape[1]
     shape = media_contribution(
-        spend / largest, alpha=np.full(k, 0.25), lam=np.full(k, 3.0), beta=np.ones(k), l_max=L_MAX
+        spend / largest, alpha=np.full(k, 0.25), lam=np.full(k, 3.0), beta=np.ones(k)
     )
     sigma = mean_return * np.sqrt(np.pi / 2)  # a half-normal's mean is sigma sqrt(2 / pi)
     return sigma * spend.sum(axis=0) / np.maximum(shape.sum(axis=0), 1e-12) / target.max()
@@ -123,76 +115,30 @@ def drift_basis(n: int, *, modes: int, length: float, sd: float) -> np.ndarray:
     return basis - basis.mean(axis=0)
 
 
-def refit_arrays(
-    data: MediaData,
-    *,
-    prior_scale: np.ndarray | None = None,
-    placebo: np.ndarray | None = None,
-    basis: np.ndarray | None = None,
-    tests: pd.DataFrame | None = None,
-    modes: int,
-) -> dict[str, np.ndarray]:
-    """Data of one fit by the names that the compiled model gives them.
+@dataclass(frozen=True)
+class Refit:
+    """One posterior.
 
-    Parameters
+    Attributes
     ----------
+    idata : xarray.DataTree
+        Groups ``posterior`` and ``sample_stats``, in the model's units.
+    draws : MixDraws
+        The same draws in the units of the table.
     data : MediaData
-        Spend and sales; the channels and controls of the compiled model, any number of periods.
-    prior_scale : array, shape (channels,) or (channels + 1,), optional
-        Scale of the half-normal prior of each contribution, in units of the largest target;
-        the shares of spend without it. The last is the placebo's.
-    placebo : array, shape (periods,), optional
-        Spend of a channel that cannot work; none without it.
-    basis : array, shape (periods, modes), optional
-        Waves of the baseline's drift; a constant baseline without it.
-    tests : pandas.DataFrame, optional
-        Lift tests, at most one a channel: ``channel``, spend a period before ``x`` and added
-        ``delta_x``, added target a period once carry-over is complete ``delta_y``, its standard
-        error ``sigma``.
-    modes : int
-        Number of the compiled model's waves.
-
-    Returns
-    -------
-    dict of str to array
-        Arrays for :meth:`Refits.fit`.
-
-    Raises
-    ------
-    ValueError
-        If a test names an unknown channel, or a channel has two.
+        The data with the columns that :meth:`Refits.widened` adds.
+    prior_scale : array, shape (channels + 1,)
+        Scales of the half-normal priors.
     """
-    n, k = data.spend.shape
-    placebo = np.zeros(n) if placebo is None else placebo
-    basis = np.zeros((n, modes)) if basis is None else basis
-    spend = np.column_stack([data.spend, placebo])
-    target = data.y.to_numpy(float)
-    scale = spend_shares(spend) if prior_scale is None else np.asarray(prior_scale, float)
-    if scale.size == k:
-        scale = np.append(scale, scale.mean())
-    largest = np.where(spend.max(axis=0) > 0, spend.max(axis=0), 1.0)
-    lift = {name: np.zeros(k + 1) for name in ("from", "to", "gain")}
-    lift["sd"] = np.full(k + 1, NO_TEST)
-    if tests is not None:
-        if (twice := tests["channel"].duplicated()).any():
-            raise ValueError(f"{tests['channel'][twice].iloc[0]}: two tests; combine them")
-        for test in tests.itertuples():
-            if test.channel not in data.channels:
-                raise ValueError(f"{test.channel}: a test of no channel ({data.channels})")
-            c = data.channels.index(test.channel)
-            lift["from"][c] = test.x / largest[c]
-            lift["to"][c] = (test.x + test.delta_x) / largest[c]
-            lift["gain"][c] = test.delta_y / target.max()
-            lift["sd"][c] = test.sigma / target.max()
-    return {
-        "channel_data": spend,
-        "channel_scale": largest,
-        "target_data": target,
-        "target_scale": np.asarray(target.max()),
-        "control_data": np.column_stack([data.frame[data.controls].to_numpy(float), basis]),
-        "dayofyear": data.dates.dayofyear.to_numpy(),
-        "prior_scale": np.where(scale > 0, scale, scale[scale > 0].mean()),
-    } | {f"lift_{name}": values for name, values in lift.items()}
+
+    idata: xr.DataTree
+    draws: MixDraws
+    data: MediaData
+    prior_scale: np.ndarray
+
+    def totals(self, n: int = 1000) -> np.ndarray:
+        """Contribution of each channel over all periods, at most ``n`` draws, placebo last."""
+        return self.draws.thinned(n).media(self.data).sum(axis=1)
 
 
 class Refits:
@@ -201,55 +147,167 @@ class Refits:
     Parameters
     ----------
     data : MediaData
-        Its channels and controls are those of every refit.
+        Its channels and controls are those of every refit; the number of periods may differ.
+    model_config : mapping
+        Priors by the names that PyMC-Marketing gives them, that of ``saturation_beta`` left out:
+        it is half-normal, and its scale is data.
     yearly_modes : int
         Waves of the yearly season.
-    modes : int
-        Waves of the baseline's drift.
+    drift_modes : int
+        Waves of the baseline's drift, with the prior of ``gamma_control``.
     """
 
-    def __init__(self, data: MediaData, *, yearly_modes: int = 5, modes: int):
+    def __init__(
+        self,
+        data: MediaData,
+        model_config: Mapping[str, Any],
+        *,
+        yearly_modes: int = 5,
+        drift_modes: int,
+    ):
         import nutpie
 
-        self.channels = [*data.channels, "placebo"]
-        self.modes = modes
-        model = _model(data, yearly_modes=yearly_modes, modes=modes)
-        self._compiled = nutpie.compile_pymc_model(model, backend="numba", var_names=PARAMETERS)
+        self.drift_modes = drift_modes
+        wide = self.widened(data)
+        model = _model(wide, self.arrays(wide), model_config, yearly_modes)
+        compiled = nutpie.compile_pymc_model(model, backend="numba", var_names=PARAMETERS)
+        used = {variable.name for variable in compiled.shared_var_keys}
+        self._compiled, self._used = compiled, used
         gc.collect()
         gc.freeze()  # a compiled model is too large to be looked through after every fit
 
+    def widened(
+        self,
+        data: MediaData,
+        *,
+        placebo: np.ndarray | None = None,
+        basis: np.ndarray | None = None,
+    ) -> MediaData:
+        """Data with a column for the placebo and columns for the drift, zero unless given.
+
+        Parameters
+        ----------
+        data : MediaData
+            Spend and sales.
+        placebo : array, shape (periods,), optional
+            Spend of a channel that cannot work.
+        basis : array, shape (periods, modes), optional
+            Waves of the baseline's drift, see :func:`drift_basis`.
+
+        Returns
+        -------
+        MediaData
+            The same periods.
+        """
+        waves = [f"drift {j}" for j in range(1, self.drift_modes + 1)]
+        extra = pd.DataFrame(0.0 if basis is None else basis, index=data.frame.index, columns=waves)
+        frame = data.frame.assign(placebo=0.0 if placebo is None else placebo)
+        return replace(
+            data,
+            frame=pd.concat([frame, extra], axis=1),
+            channels=[*data.channels, "placebo"],
+            controls=[*data.controls, *waves],
+        )
+
+    def arrays(
+        self,
+        wide: MediaData,
+        *,
+        prior_scale: np.ndarray | None = None,
+        tests: pd.DataFrame | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Data of one fit by the names that the compiled model gives them.
+
+        Parameters
+        ----------
+        wide : MediaData
+            What :meth:`widened` gives.
+        prior_scale : array, shape (channels,), optional
+            Scale of the prior of each contribution in units of the largest target, the placebo's
+            last; the shares of spend without it.
+        tests : pandas.DataFrame, optional
+            Lift tests, at most one a channel, in the units of the table: ``channel``, spend a
+            period before ``x`` and added ``delta_x``, target added *a period* once carry-over is
+            complete ``delta_y``, its standard error ``sigma``.
+
+        Returns
+        -------
+        dict of str to array
+            Arrays by name.
+
+        Raises
+        ------
+        ValueError
+            If a test names an unknown channel, or a channel has two.
+        """
+        largest = np.where(wide.spend.max(axis=0) > 0, wide.spend.max(axis=0), 1.0)
+        top = float(wide.y.max())
+        scale = spend_shares(wide.spend) if prior_scale is None else np.array(prior_scale, float)
+        scale[scale == 0] = scale[scale > 0].mean()  # an empty place needs a prior, too
+        lift = {f"lift_{name}": np.zeros(largest.size) for name in ("from", "to", "gain")}
+        lift["lift_sd"] = np.full(largest.size, NO_TEST)
+        for test in () if tests is None else tests.itertuples():
+            if test.channel not in wide.channels:
+                raise ValueError(f"{test.channel}: no channel of this name; one of {wide.channels}")
+            c = wide.channels.index(test.channel)
+            if lift["lift_sd"][c] != NO_TEST:
+                raise ValueError(f"{test.channel}: two tests; pool them into one")
+            lift["lift_from"][c] = test.x / largest[c]
+            lift["lift_to"][c] = (test.x + test.delta_x) / largest[c]
+            lift["lift_gain"][c] = test.delta_y / top
+            lift["lift_sd"][c] = test.sigma / top
+        return lift | {
+            "channel_data": wide.spend,
+            "channel_scale": largest,
+            "target_data": wide.y.to_numpy(float),
+            "target_scale": np.asarray(top),
+            "control_data": wide.frame[wide.controls].to_numpy(float),
+            "dayofyear": wide.dates.dayofyear.to_numpy(),
+            "prior_scale": scale,
+        }
+
     def fit(
         self,
-        arrays: dict[str, np.ndarray],
+        data: MediaData,
         *,
         draws: int,
         tune: int,
         chains: int,
         seed: int,
         target_accept: float = 0.9,
-    ) -> xr.DataTree:
+        placebo: np.ndarray | None = None,
+        basis: np.ndarray | None = None,
+        prior_scale: np.ndarray | None = None,
+        tests: pd.DataFrame | None = None,
+    ) -> Refit:
         """Posterior with other data.
 
         Parameters
         ----------
-        arrays : dict of str to array
-            What :func:`refit_arrays` gives.
+        data : MediaData
+            Spend and sales.
         draws, tune, chains : int
             Kept draws a chain, tuning draws a chain, number of chains.
         seed : int
             Seed of the sampler.
         target_accept : float
             Target acceptance rate, in (0, 1).
+        placebo, basis : array, optional
+            As for :meth:`widened`.
+        prior_scale, tests : array and pandas.DataFrame, optional
+            As for :meth:`arrays`.
 
         Returns
         -------
-        xarray.DataTree
-            Groups ``posterior`` (:data:`PARAMETERS`) and ``sample_stats``.
+        Refit
+            Draws, in the model's units and in those of the table.
         """
         import nutpie
 
-        return nutpie.sample(
-            self._compiled.with_data(**arrays),
+        wide = self.widened(data, placebo=placebo, basis=basis)
+        arrays = self.arrays(wide, prior_scale=prior_scale, tests=tests)
+        idata = nutpie.sample(
+            self._compiled.with_data(**{k: v for k, v in arrays.items() if k in self._used}),
             draws=draws,
             tune=tune,
             chains=chains,
@@ -258,13 +316,31 @@ class Refits:
             save_warmup=False,
             progress_bar=False,
         )
+        return Refit(idata, _in_table_units(idata, arrays), wide, arrays["prior_scale"])
 
 
-def _model(data: MediaData, *, yearly_modes: int, modes: int):
+def _in_table_units(idata: xr.DataTree, arrays: dict[str, np.ndarray]) -> MixDraws:
+    posterior = idata["posterior"].to_dataset()
+    top = float(arrays["target_scale"])
+    v = {
+        name: posterior[name].to_numpy().reshape(-1, *posterior[name].shape[2:])
+        for name in PARAMETERS
+        if name in posterior
+    }
+    return MixDraws(
+        alpha=v["adstock_alpha"],
+        lam=v["saturation_lam"] / arrays["channel_scale"],
+        beta=top * v["saturation_beta"],
+        baseline=top * v["intercept_contribution"],
+        controls=top * v["gamma_control"],
+        waves=top * v.get("gamma_fourier", np.zeros((len(v["y_sigma"]), 0))),
+        noise_sd=top * v["y_sigma"],
+    )
+
+
+def _model(wide, arrays, model_config, yearly_modes):
     """Chapter 7's model; all that differs between refits is data."""
     import pymc.dims as pmd
-    from pymc_extras.prior import Prior
-    from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
 
     class ScaledHalfNormal:
         """Half-normal prior whose scale is data."""
@@ -276,165 +352,20 @@ def _model(data: MediaData, *, yearly_modes: int, modes: int):
             scale = pmd.Data("prior_scale", arrays["prior_scale"], dims="channel")
             return pmd.Deterministic(name, scale * unit)
 
-    arrays = refit_arrays(data, modes=modes)
-    waves = [f"drift {j}" for j in range(1, modes + 1)]
-    frame = data.X.assign(placebo=0.0, **dict.fromkeys(waves, 0.0))
-    mmm = MMM(
-        date_column="date",
-        target_column=data.target,
-        channel_columns=[*data.channels, "placebo"],
-        control_columns=[*data.controls, *waves],
-        adstock=GeometricAdstock(l_max=L_MAX),
-        saturation=LogisticSaturation(),
-        yearly_seasonality=yearly_modes,
-        model_config={
-            "intercept": Prior("Normal", mu=0.2, sigma=0.05),
-            "saturation_beta": ScaledHalfNormal(),
-            "saturation_lam": Prior("Gamma", alpha=3, beta=1, dims="channel"),
-            "gamma_control": Prior("Normal", mu=0, sigma=1, dims="control"),
-            "gamma_fourier": Prior("Laplace", mu=0, b=1, dims="fourier_mode"),
-            "likelihood": Prior("TruncatedNormal", lower=0, sigma=Prior("HalfNormal", sigma=1)),
-        },
-    )
-    mmm.build_model(frame, data.y)
+    config = {**model_config, "saturation_beta": ScaledHalfNormal()}
+    mmm = build_media_mix(wide, config, yearly_modes=yearly_modes)
     with mmm.model as model:
         lift = {
-            name: pmd.Data(f"lift_{name}", arrays[f"lift_{name}"], dims="channel")
-            for name in ("from", "to", "gain", "sd")
+            name: pmd.Data(name, arrays[name], dims="channel")
+            for name in arrays
+            if name.startswith("lift_")
         }
         before, after = (
             mmm.saturation.function(
                 lift[at], lam=model["saturation_lam"], beta=model["saturation_beta"]
             )
-            for at in ("from", "to")
+            for at in ("lift_from", "lift_to")
         )
-        pmd.Normal("lift", mu=after - before, sigma=lift["sd"], observed=lift["gain"])
+        # What `MMM.add_lift_test_measurements` adds, with the tests as data.
+        pmd.Normal("lift", mu=after - before, sigma=lift["lift_sd"], observed=lift["lift_gain"])
     return model
-
-
-def flat_draws(idata: xr.DataTree, *, at_most: int = 1000) -> dict[str, np.ndarray]:
-    """Evenly thinned draws of each parameter, all chains in one axis.
-
-    Parameters
-    ----------
-    idata : xarray.DataTree
-        What :meth:`Refits.fit` gives.
-    at_most : int
-        Largest number of draws to keep.
-
-    Returns
-    -------
-    dict of str to array
-        Draws along the first axis.
-    """
-    posterior = idata["posterior"]
-    values = {name: posterior[name].to_numpy() for name in PARAMETERS if name in posterior}
-    values = {name: v.reshape(-1, *v.shape[2:]) for name, v in values.items()}
-    step = -(-next(iter(values.values())).shape[0] // at_most)
-    return {name: v[::step] for name, v in values.items()}
-
-
-def contributions(
-    draws: dict[str, np.ndarray],
-    arrays: dict[str, np.ndarray],
-    *,
-    spend: np.ndarray | None = None,
-    steady: bool = False,
-) -> np.ndarray:
-    """What each channel contributes, in units of the target.
-
-    Parameters
-    ----------
-    draws : dict of str to array
-        What :func:`flat_draws` gives.
-    arrays : dict of str to array
-        Data of the fit, for its scales.
-    spend : array, shape (periods, channels), optional
-        Other spend than that of the fit.
-    steady : bool
-        Whether each period's spend is taken to go on for ever.
-
-    Returns
-    -------
-    array, shape (draws, periods, channels)
-        Contributions.
-    """
-    spend = arrays["channel_data"] if spend is None else spend
-    return media_contribution(
-        spend / arrays["channel_scale"],
-        alpha=draws["adstock_alpha"],
-        lam=draws["saturation_lam"],
-        beta=draws["saturation_beta"] * arrays["target_scale"],
-        l_max=L_MAX,
-        steady=steady,
-    )
-
-
-def expected_target(
-    draws: dict[str, np.ndarray],
-    arrays: dict[str, np.ndarray],
-    *,
-    later: dict[str, np.ndarray] | None = None,
-) -> np.ndarray:
-    """Mean of the target by period, in its units.
-
-    Parameters
-    ----------
-    draws : dict of str to array
-        What :func:`flat_draws` gives.
-    arrays : dict of str to array
-        Data of the fit.
-    later : dict of str to array, optional
-        Data of the periods from the first fitted one on, with those to predict at the end.
-
-    Returns
-    -------
-    array, shape (draws, periods)
-        Expected target.
-    """
-    later = arrays if later is None else later
-    media = contributions(draws, arrays, spend=later["channel_data"]).sum(axis=-1)
-    modes = np.arange(1, draws["gamma_fourier"].shape[-1] // 2 + 1)
-    angle = 2 * np.pi * later["dayofyear"][:, None] / 365.25 * modes
-    season = draws["gamma_fourier"] @ np.hstack([np.sin(angle), np.cos(angle)]).T
-    rest = draws["gamma_control"] @ later["control_data"].T + season
-    return media + arrays["target_scale"] * (draws["intercept_contribution"][:, None] + rest)
-
-
-def best_plan(
-    response, plan: Sequence[float], *, lower: float = 0.5, upper: float = 1.5
-) -> np.ndarray:
-    """Spend by channel with the largest response, the total as it is.
-
-    Parameters
-    ----------
-    response : callable
-        Response to an array of spend by channel; concave.
-    plan : sequence of float
-        Today's spend by channel, positive.
-    lower, upper : float
-        Bounds of each channel, as multiples of today's.
-
-    Returns
-    -------
-    array, shape (channels,)
-        The best plan.
-
-    Examples
-    --------
-    >>> best_plan(lambda x: np.sqrt(x) @ [1.0, 1.2], [1.0, 1.0]).round(2).tolist()
-    [0.82, 1.18]
-    """
-    from scipy.optimize import minimize
-
-    plan = np.asarray(plan, float)
-    unit = response(plan)
-    found = minimize(
-        lambda m: -response(m * plan) / unit,
-        np.ones(plan.size),
-        method="SLSQP",
-        bounds=[(lower, upper)] * plan.size,
-        constraints={"type": "eq", "fun": lambda m: (m * plan).sum() / plan.sum() - 1},
-        options={"maxiter": 300, "ftol": 1e-9},
-    )
-    return found.x * plan

@@ -1,76 +1,85 @@
-"""One compiled model serves all data, and the draws are read as PyMC-Marketing reads them."""
+"""One compiled model serves all data, and lift tests mean what PyMC-Marketing means by them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pymc as pm
 import pytest
+from pymc_extras.prior import Prior
 
-from helpers.media import MediaData, MediaTruth, simulate_media_mix
-from helpers.media_refits import (
-    PARAMETERS,
-    Refits,
-    _model,
-    best_plan,
-    contributions,
-    drift_basis,
-    expected_target,
-    flat_draws,
-    refit_arrays,
-    return_scale,
-)
+from helpers.media import MediaData, simulate_media_mix
+from helpers.media_mix import PARAMETERS, build_media_mix, fit_media_mix
+from helpers.media_refits import NO_TEST, Refits, spend_shares
 from helpers.sampling import diagnostics
 
-SIZES = {"draws": 300, "tune": 300, "chains": 2, "seed": 1}
-MODES = 2
+SIZES = {"draws": 1000, "tune": 500, "chains": 2, "seed": 1}
+PRIORS = {
+    "intercept": Prior("Normal", mu=0.4, sigma=0.2),
+    "saturation_lam": Prior("Gamma", alpha=3, beta=1, dims="channel"),
+    "gamma_control": Prior("Normal", mu=0, sigma=1, dims="control"),
+    "gamma_fourier": Prior("Laplace", mu=0, b=1, dims="fourier_mode"),
+    "likelihood": Prior("TruncatedNormal", lower=0, sigma=Prior("HalfNormal", sigma=1)),
+}
+TESTS = pd.DataFrame(
+    {"channel": ["Insert"], "x": [8e4], "delta_x": [4e4], "delta_y": [6e5], "sigma": [1e5]}
+)
 
 
 def market(seed, n_weeks=120):
-    twin = simulate_media_mix(n_weeks, seed=seed, truth=MediaTruth())
+    twin = simulate_media_mix(n_weeks, seed=seed)
     return MediaData(twin.data, "sales", twin.truth["names"][:2], ["Easter", "Black Friday"])
 
 
 @pytest.fixture(scope="module")
 def refits():
-    return Refits(market(1), yearly_modes=1, modes=MODES)
+    return Refits(market(1), PRIORS, yearly_modes=1, drift_modes=2)
 
 
 def test_refit_equals_a_fresh_fit(refits):
     data = market(2, n_weeks=90)  # other numbers, and fewer weeks
-    arrays = refit_arrays(data, placebo=data.spend[::-1, 0], modes=MODES)
-    idata = refits.fit(arrays, **SIZES)
-    assert diagnostics(idata, PARAMETERS)["rhat"] < 1.05
-    model = _model(data, yearly_modes=1, modes=MODES)
-    with model:
-        pm.set_data({k: v for k, v in arrays.items() if k in model.named_vars})
-        point = {k: v[7] for k, v in flat_draws(idata).items()}
-        values = {
-            "intercept_contribution": point["intercept_contribution"],
-            "saturation_beta_unit_log__": np.log(point["saturation_beta"] / arrays["prior_scale"]),
-            "saturation_lam_log__": np.log(point["saturation_lam"]),
-            "adstock_alpha_logodds__": np.log(
-                point["adstock_alpha"] / (1 - point["adstock_alpha"])
-            ),
-            "gamma_control": point["gamma_control"],
-            "gamma_fourier": point["gamma_fourier"],
-        }
-        outputs = model.replace_rvs_by_values([model["channel_contribution"], model["mu"]])
-        parts = model.compile_fn(outputs, mode="FAST_COMPILE", on_unused_input="ignore")
-        channel, mu = parts(values)
-        fresh = pm.sample(
-            **{k: v for k, v in SIZES.items() if k != "seed"},
-            random_seed=2,
-            nuts_sampler="nutpie",
-            nuts_sampler_kwargs={"backend": "jax"},
-            progressbar=False,
-        )["posterior"]
-    one = {k: v[None] for k, v in point.items()}
-    top = arrays["target_scale"]
-    np.testing.assert_allclose(contributions(one, arrays)[0], channel * top, rtol=1e-6)
-    np.testing.assert_allclose(expected_target(one, arrays)[0], mu * top, rtol=1e-6)
-    refitted = idata["posterior"]
-    for name in ("saturation_beta", "gamma_control", "gamma_fourier", "y_sigma"):
-        error = np.hypot(*(d[name].std(("chain", "draw")) for d in (fresh, refitted))) / 10
-        difference = fresh[name].mean(("chain", "draw")) - refitted[name].mean(("chain", "draw"))
-        assert (abs(difference.to_numpy()) < 4 * error).all(), name
+    placebo = data.spend[::-1, 0]
+    refit = refits.fit(data, placebo=placebo, tests=TESTS, **SIZES)
+    assert diagnostics(refit.idata, PARAMETERS)["rhat"] < 1.03
+    wide = refits.widened(data, placebo=placebo)
+    prior = Prior("HalfNormal", sigma=spend_shares(wide.spend), dims="channel")
+    mmm = build_media_mix(wide, {**PRIORS, "saturation_beta": prior}, yearly_modes=1)
+    mmm.add_lift_test_measurements(TESTS)
+    fresh = fit_media_mix(mmm, **SIZES)["posterior"]
+    refitted = refit.idata["posterior"]
+    for name in PARAMETERS:
+        both = [d[name].to_numpy() for d in (fresh, refitted)]
+        sd = np.hypot(*(b.std(axis=(0, 1)) for b in both))
+        difference = both[0].mean(axis=(0, 1)) - both[1].mean(axis=(0, 1))
+        assert (abs(difference) < 0.25 * sd).all(), name
+        ratio = both[0].std(axis=(0, 1)) / both[1].std(axis=(0, 1))
+        assert (abs(np.log(ratio)) < 0.4).all(), name
+
+
+def test_a_lift_test_moves_its_channel_only(refits):
+    data = market(2, n_weeks=90)
+    free, tested = (refits.fit(data, tests=t, **SIZES).totals() for t in (None, TESTS))
+    assert tested[:, 1].std() < 0.6 * free[:, 1].std()
+    assert tested[:, 0].std() > 0.6 * free[:, 0].std()
+
+
+def test_arrays_are_in_units_of_the_largest_value(refits):
+    data = market(3)
+    arrays = refits.arrays(refits.widened(data), tests=TESTS)
+    top = data.spend[:, 1].max()
+    assert arrays["lift_from"][1] * top == pytest.approx(8e4)
+    assert arrays["lift_to"][1] * top == pytest.approx(12e4)
+    assert arrays["lift_gain"][1] * data.y.max() == pytest.approx(6e5)
+    assert arrays["lift_sd"][[0, 2]].tolist() == [NO_TEST, NO_TEST]
+    assert (arrays["prior_scale"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("tests", "message"),
+    [
+        (TESTS.assign(channel="Cinema"), "Cinema: no channel of this name"),
+        (pd.concat([TESTS, TESTS]), "Insert: two tests; pool them into one"),
+    ],
+)
+def test_tests_that_cannot_be_used_are_refused(refits, tests, message):
+    with pytest.raises(ValueError, match=message):
+        refits.arrays(refits.widened(market(3)), tests=tests)
