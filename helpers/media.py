@@ -411,10 +411,9 @@ def media_contribution(
 
     Examples
     --------
-    >>> one = np.array([0.5])
-    >>> media_contribution(np.array([[1.0], [0.0]]), alpha=one, lam=one, beta=one, l_max=2).round(3)
-    array([[0.322],
-           [0.165]])
+    >>> two = np.array([2.0])
+    >>> media_contribution(np.array([[9.0]]), alpha=two / 4, lam=two, beta=two).round(3).tolist()
+    [[2.0]]
     """
     stock = np.asarray(spend, float) if steady else adstock(spend, alpha, l_max=l_max)
     lam, beta = (np.asarray(values, float)[..., None, :] for values in (lam, beta))

@@ -7,11 +7,12 @@ every quantity is in the units of the reader's table.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+import nutpie
 import pandas as pd
 import xarray as xr
 from pymc.model.transform.optimization import freeze_dims_and_data
@@ -130,7 +131,7 @@ def spend_share_prior(data: MediaData, *, scale: float = 1.0) -> Prior:
 
 
 def fit_media_mix(
-    mmm: MMM, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.9
+    mmm: MMM, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.95
 ) -> xr.DataTree:
     """Draw the parameters only: the contributions of all weeks would take hundreds of megabytes.
 
@@ -163,6 +164,60 @@ def fit_media_mix(
     )
     mmm.idata = idata
     return idata
+
+
+def fit_media_mixes(
+    datasets: Iterable[MediaData],
+    model_config: Mapping[str, Any],
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int,
+    target_accept: float = 0.95,
+    **options: int,
+) -> Iterator[MMM]:
+    """Fit one model to data sets of one shape, compiled once.
+
+    Parameters
+    ----------
+    datasets : iterable of MediaData
+        With as many periods, channels and controls as the first.
+    model_config : mapping
+        Priors, the same for all data sets.
+    draws, tune, chains : int
+        Kept draws a chain, tuning draws a chain, number of chains.
+    seed : int
+        Seed; each data set gets its own stream.
+    target_accept : float
+        Target acceptance rate, in (0, 1).
+    **options : int
+        As :func:`build_media_mix` takes them.
+
+    Yields
+    ------
+    pymc_marketing.mmm.MMM
+        Fitted, with the draws in ``idata``.
+    """
+    compiled = None
+    for i, data in enumerate(datasets):
+        mmm = build_media_mix(data, model_config, **options)
+        if compiled is None:
+            names = [variable.name for variable in mmm.model.free_RVs]
+            compiled = nutpie.compile_pymc_model(mmm.model, var_names=names)
+            used = {variable.name for variable in compiled.shared_var_keys}
+        values = {name: mmm.model[name].get_value() for name in used}
+        mmm.idata = nutpie.sample(
+            compiled.with_data(**values),
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            seed=int(np.random.SeedSequence([seed, i]).generate_state(1)[0]),
+            target_accept=target_accept,
+            save_warmup=False,
+            progress_bar=False,
+        )
+        yield mmm
 
 
 @dataclass(frozen=True)
