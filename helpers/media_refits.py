@@ -40,7 +40,9 @@ def spend_shares(spend: np.ndarray) -> np.ndarray:
     return total / total.sum()
 
 
-def return_scale(spend: np.ndarray, target: np.ndarray, *, mean_return: float) -> np.ndarray:
+def return_scale(
+    spend: np.ndarray, target: np.ndarray, *, mean_return: float, l_max: int = 6
+) -> np.ndarray:
     """Prior scale of a channel's contribution that gives its return a mean of one's choice.
 
     The return is taken at the middle of the priors of adstock and saturation.
@@ -53,6 +55,8 @@ def return_scale(spend: np.ndarray, target: np.ndarray, *, mean_return: float) -
         Sales; the model's unit is their maximum.
     mean_return : float
         Prior mean of the return on a unit of spend, positive.
+    l_max : int
+        Periods that a unit of spend works.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def return_scale(spend: np.ndarray, target: np.ndarray, *, mean_return: float) -
     largest = np.where(spend.max(axis=0) > 0, spend.max(axis=0), 1.0)
     k = spend.shape[1]
     shape = media_contribution(
-        spend / largest, alpha=np.full(k, 0.25), lam=np.full(k, 3.0), beta=np.ones(k)
+        spend / largest, alpha=np.full(k, 0.25), lam=np.full(k, 3.0), beta=np.ones(k), l_max=l_max
     )
     sigma = mean_return * np.sqrt(np.pi / 2)  # a half-normal's mean is sigma sqrt(2 / pi)
     return sigma * spend.sum(axis=0) / np.maximum(shape.sum(axis=0), 1e-12) / target.max()
@@ -151,6 +155,8 @@ class Refits:
     model_config : mapping
         Priors by the names that PyMC-Marketing gives them, that of ``saturation_beta`` left out:
         it is half-normal, and its scale is data.
+    l_max : int
+        Periods that a unit of spend works.
     yearly_modes : int
         Waves of the yearly season.
     drift_modes : int
@@ -162,14 +168,15 @@ class Refits:
         data: MediaData,
         model_config: Mapping[str, Any],
         *,
+        l_max: int = 6,
         yearly_modes: int = 5,
         drift_modes: int,
     ):
         import nutpie
 
-        self.drift_modes = drift_modes
+        self.l_max, self.drift_modes = l_max, drift_modes
         wide = self.widened(data)
-        model = _model(wide, self.arrays(wide), model_config, yearly_modes)
+        model = _model(wide, self.arrays(wide), model_config, l_max, yearly_modes)
         compiled = nutpie.compile_pymc_model(model, backend="numba", var_names=PARAMETERS)
         used = {variable.name for variable in compiled.shared_var_keys}
         self._compiled, self._used = compiled, used
@@ -316,10 +323,10 @@ class Refits:
             save_warmup=False,
             progress_bar=False,
         )
-        return Refit(idata, _in_table_units(idata, arrays), wide, arrays["prior_scale"])
+        return Refit(idata, _in_table_units(idata, arrays, self.l_max), wide, arrays["prior_scale"])
 
 
-def _in_table_units(idata: xr.DataTree, arrays: dict[str, np.ndarray]) -> MixDraws:
+def _in_table_units(idata, arrays, l_max):
     posterior = idata["posterior"].to_dataset()
     top = float(arrays["target_scale"])
     v = {
@@ -335,10 +342,11 @@ def _in_table_units(idata: xr.DataTree, arrays: dict[str, np.ndarray]) -> MixDra
         controls=top * v["gamma_control"],
         waves=top * v.get("gamma_fourier", np.zeros((len(v["y_sigma"]), 0))),
         noise_sd=top * v["y_sigma"],
+        l_max=l_max,
     )
 
 
-def _model(wide, arrays, model_config, yearly_modes):
+def _model(wide, arrays, model_config, l_max, yearly_modes):
     """Chapter 7's model; all that differs between refits is data."""
     import pymc.dims as pmd
 
@@ -353,7 +361,7 @@ def _model(wide, arrays, model_config, yearly_modes):
             return pmd.Deterministic(name, scale * unit)
 
     config = {**model_config, "saturation_beta": ScaledHalfNormal()}
-    mmm = build_media_mix(wide, config, yearly_modes=yearly_modes)
+    mmm = build_media_mix(wide, config, l_max=l_max, yearly_modes=yearly_modes)
     with mmm.model as model:
         lift = {
             name: pmd.Data(name, arrays[name], dims="channel")
