@@ -38,7 +38,8 @@ _SOURCE_CHANNELS = {
     "mdsp_so": "Social Media",
     "mdsp_vidtr": "TV",
 }
-_STEP_DAYS = {"W": 7, "D": 1}
+#: Days a period by frequency.
+PERIOD_DAYS = {"W": 7, "D": 1}
 #: Pairs of channels that move together this much are named to the reader.
 COLLINEAR = 0.9
 
@@ -230,7 +231,7 @@ def _frequency(dates: pd.Series) -> str:
     if steps.empty:
         raise DataError("date: one row; a model of media needs some years of weeks or days")
     common = int(steps.mode().iloc[0])
-    by_days = {days: name for name, days in _STEP_DAYS.items()}
+    by_days = {days: name for name, days in PERIOD_DAYS.items()}
     if common not in by_days:
         raise DataError(
             f"date: most rows are {common} days apart; add the table up to weeks or to days"
@@ -239,8 +240,9 @@ def _frequency(dates: pd.Series) -> str:
     if odd.any():
         before = dates[odd.idxmax() - 1]
         kind = "week" if common == 7 else "day"
+        n_gaps = f"{odd.sum()} gap{'s' if odd.sum() > 1 else ''}"
         raise DataError(
-            f"date: {int(odd.sum())} gap{'s' * (odd.sum() > 1)} (first after {before:%Y-%m-%d}, "
+            f"date: {n_gaps} (first after {before:%Y-%m-%d}, "
             f"{int(steps[odd.idxmax()])} days); give each {kind} a row, "
             "with 0 where nothing was spent"
         )

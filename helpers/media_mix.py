@@ -6,6 +6,7 @@ every quantity is in the units of the reader's table.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,15 +15,17 @@ from typing import Any
 import numpy as np
 import nutpie
 import pandas as pd
+import pymc as pm
 import xarray as xr
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pymc_extras.prior import Prior
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
 from scipy.optimize import minimize
+from scipy.special import log_ndtr, ndtri_exp
 from scipy.stats import norm
 
 from helpers import sampling
-from helpers.media import MediaData, adstock, media_contribution
+from helpers.media import PERIOD_DAYS, MediaData, adstock, media_contribution
 
 #: Free variables of the model, for diagnostics.
 PARAMETERS = (
@@ -128,6 +131,35 @@ def spend_share_prior(data: MediaData, *, scale: float = 1.0) -> Prior:
         scale * total / total.sum(), dims="channel", coords={"channel": data.channels}
     )
     return Prior("HalfNormal", sigma=share, dims="channel")
+
+
+def sample_prior(mmm: MMM, *, draws: int, seed: int) -> xr.DataTree:
+    """Draw the parameters from their priors, in silence.
+
+    Parameters
+    ----------
+    mmm : pymc_marketing.mmm.MMM
+        As :func:`build_media_mix` returns it.
+    draws : int
+        Number of draws.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    xarray.DataTree
+        Group ``prior``; also kept as ``mmm.idata``.
+    """
+    logging.getLogger("pymc").setLevel(logging.WARNING)
+    drawn = pm.sample_prior_predictive(
+        draws,
+        model=mmm.model,
+        var_names=[variable.name for variable in mmm.model.free_RVs],
+        random_seed=seed,
+        compile_kwargs={"mode": "FAST_COMPILE"},  # in Python: compiling would take longer
+    )
+    mmm.idata = xr.DataTree.from_dict({"prior": drawn["prior"].to_dataset()})
+    return mmm.idata
 
 
 def fit_media_mix(
@@ -258,7 +290,9 @@ class MixDraws:
         arrays = (f.name for f in fields(self) if f.name != "l_max")
         return replace(self, **{name: getattr(self, name)[::step] for name in arrays})
 
-    def media(self, data: MediaData, history: MediaData | None = None) -> np.ndarray:
+    def media(
+        self, data: MediaData, history: MediaData | None = None, *, after: bool = False
+    ) -> np.ndarray:
         """Contribution of each draw, period and channel.
 
         Parameters
@@ -267,21 +301,34 @@ class MixDraws:
             Periods asked for.
         history : MediaData, optional
             Periods just before them, whose spend carries over.
+        after : bool
+            Whether the periods into which spend carries over are added.
 
         Returns
         -------
         array, shape (draws, periods, channels)
             In units of the target.
+
+        Raises
+        ------
+        ValueError
+            If ``history`` does not end one period before the data.
         """
+        lags = self.l_max - 1
+        nothing = np.zeros((lags if after else 0, data.spend.shape[1]))
         before = np.zeros((0, data.spend.shape[1]))
         if history is not None:
             step = (data.dates[0] - history.dates[-1]).days
-            if step != {"W": 7, "D": 1}[data.frequency]:
+            if step != PERIOD_DAYS[data.frequency]:
                 raise ValueError(f"history ends {step} days before the data, not one {data.period}")
-            before = history.spend[-(self.l_max - 1) :] if self.l_max > 1 else before
-        spend = np.vstack([before, data.spend])
-        parts = {"alpha": self.alpha, "lam": self.lam, "beta": self.beta, "l_max": self.l_max}
-        return media_contribution(spend, **parts)[:, len(before) :]
+            before = history.spend[len(history) - lags :]
+        return media_contribution(
+            np.vstack([before, data.spend, nothing]),
+            alpha=self.alpha,
+            lam=self.lam,
+            beta=self.beta,
+            l_max=self.l_max,
+        )[:, len(before) :]
 
     def parts(self, data: MediaData, history: MediaData | None = None) -> dict[str, np.ndarray]:
         """Components of the mean by period, each of shape (draws, periods).
@@ -316,14 +363,15 @@ class MixDraws:
         """Mean of the truncated normal: above its centre, for sales are not negative."""
         scale = self.noise_sd[:, None]
         ratio = location / scale
-        return location + scale * np.exp(norm.logpdf(ratio) - norm.logcdf(ratio))
+        return location + scale * np.exp(norm.logpdf(ratio) - log_ndtr(ratio))
 
     def sample(self, location: np.ndarray, *, seed: int) -> np.ndarray:
         """One draw of sales for each draw and period: truncated normal noise around the centre."""
         scale = self.noise_sd[:, None]
-        below = norm.cdf(-location / scale)
-        uniform = np.random.default_rng(seed).uniform(size=location.shape)
-        return location + scale * norm.ppf(below + uniform * (1 - below))
+        # in logarithms, for prior draws can lie far below zero
+        above = log_ndtr(location / scale)
+        log_uniform = -np.random.default_rng(seed).standard_exponential(location.shape)
+        return np.maximum(location - scale * ndtri_exp(log_uniform + above), 0)
 
 
 def mix_draws(mmm: MMM, group: str = "posterior") -> MixDraws:
@@ -458,7 +506,7 @@ def optimal_plan(response: PlanResponse, start: np.ndarray, bounds: np.ndarray) 
         method="SLSQP",
         options={"ftol": 1e-12, "maxiter": 1000},
     )
-    if not found.success:
+    if found.status not in (0, 8):  # 8: no step improves the plan in floating point
         raise RuntimeError(f"no optimal plan: {found.message}")
     return np.clip(found.x * budget, *bounds.T)
 

@@ -261,3 +261,84 @@ MALFORMED_PRICES: dict[str, tuple[Transformer, str]] = {
         "region_id: 2 in the table (east, north), at least 3 are needed; add regions",
     ),
 }
+
+
+def good_media_frame(n_weeks: int = 120) -> pd.DataFrame:
+    """A small table of media that passes every check; one row a week."""
+    rng = np.random.default_rng(0)
+    week = np.arange(n_weeks)
+    spend = rng.gamma(2.0, 50.0, (n_weeks, 2)).round(2)
+    season = 200 * np.sin(2 * np.pi * week / 52)
+    return pd.DataFrame(
+        {
+            "date": pd.date_range("2021-01-03", periods=n_weeks, freq="7D").strftime("%Y-%m-%d"),
+            "sales": (1000 + season + spend.sum(axis=1) + rng.normal(0, 40, n_weeks)).round(1),
+            "tv": spend[:, 0],
+            "radio": spend[:, 1],
+            "promo": (week % 9 == 0).astype(int),
+        }
+    )
+
+
+#: As ``MALFORMED``, for media; row position 20 is the week of 2021-05-23.
+MALFORMED_MEDIA: dict[str, tuple[Transformer, str]] = {
+    "missing column": (
+        lambda frame: frame.drop(columns="tv"),
+        "tv: column missing (present: date, sales, radio, promo); rename or add it",
+    ),
+    "unreadable date": (
+        _put("date", "23/05/2021"),
+        "date: 1 unreadable date (first '23/05/2021' in row 22); write dates as YYYY-MM-DD",
+    ),
+    "repeated date": (
+        _put("date", "2021-01-03"),
+        "date: 1 repeated row (first 2021-01-03 in row 22); add them up or drop the repeats",
+    ),
+    "gap": (
+        lambda frame: frame.drop(index=20),
+        "date: 1 gap (first after 2021-05-16, 14 days); give each week a row, "
+        "with 0 where nothing was spent",
+    ),
+    "monthly": (
+        lambda frame: frame.assign(
+            date=pd.date_range("2001-01-01", periods=len(frame), freq="MS").strftime("%Y-%m-%d")
+        ),
+        "date: most rows are 31 days apart; add the table up to weeks or to days",
+    ),
+    "negative spend": (
+        _put("radio", -3.5),
+        "radio: 1 negative value (first -3.5 on 2021-05-23); set refunds to 0 or book them",
+    ),
+    "spend in words": (
+        _put("tv", "1,5"),
+        "tv: 1 non-numeric value (first '1,5' on 2021-05-23); write numbers with a decimal point",
+    ),
+    "blank spend": (
+        _put("tv", None),
+        "tv: 1 blank value (first on 2021-05-23); write 0 where nothing was spent",
+    ),
+    "blank sales": (
+        _put("sales", None),
+        "sales: 1 blank value (first on 2021-05-23); fill it in",
+    ),
+    "no spend": (
+        lambda frame: frame.assign(tv=0),
+        "tv: zero on every date; drop it, or check the export",
+    ),
+    "constant spend": (
+        lambda frame: frame.assign(tv=7.5),
+        "tv: 120 values and all the same (first 7.5 on 2021-01-03); a constant teaches nothing",
+    ),
+    "no sales": (
+        lambda frame: frame.assign(sales=0),
+        "sales: zero on every date; drop it, or check the export",
+    ),
+    "constant control": (
+        lambda frame: frame.assign(promo=1),
+        "promo: 120 values and all the same (first 1.0 on 2021-01-03); a constant teaches nothing",
+    ),
+    "too few weeks": (
+        lambda frame: frame.iloc[:15],
+        "date: 15 weeks to fit for 19 parameters; add rows, or name fewer channels and controls",
+    ),
+}
