@@ -8,7 +8,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from malformed import MALFORMED, MALFORMED_PRICES, good_frame, good_price_frame
+from malformed import (
+    MALFORMED,
+    MALFORMED_MEDIA,
+    MALFORMED_PRICES,
+    good_frame,
+    good_media_frame,
+    good_price_frame,
+)
 
 from helpers.bookmaking.book import Book, read_notebook
 from helpers.bookmaking.cli import CHECKOUT
@@ -25,7 +32,13 @@ KINDS = {
             for name in ("unknown column", "price of zero", "one price", "income varies")
         },
     ),
+    "load_media": (
+        good_media_frame,
+        {name: MALFORMED_MEDIA[name] for name in ("gap", "negative spend", "no sales")},
+    ),
 }
+# Columns that a chapter must be told.
+NAMED = {"load_media": ("CHANNELS=tv,radio", "CONTROLS=promo", "HELD_OUT=13")}
 EMPTY = (None, "the file is empty; export it again")
 
 
@@ -37,7 +50,7 @@ def cases():
             stem
             for stem, notebook in chapters.items()
             if "DATA_PATH" in read_parameters(notebook)
-            and any(loader in cell.source for cell in notebook.cells)
+            and any(f"{loader}(" in cell.source for cell in notebook.cells)
         ]
         for i, name in enumerate([*files, "empty file"] if takers else []):
             yield takers[i % len(takers)], loader, name
@@ -56,8 +69,9 @@ def refusal(directory, case):
     else:
         files[name][0](good()).to_csv(data, index=False)
     command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", chapter]
+    options = [word for parameter in NAMED.get(loader, ()) for word in ("-p", parameter)]
     done = subprocess.run(
-        [*command, "--data", data, "--out", out],
+        [*command, "--data", data, "--out", out, *options],
         capture_output=True,
         text=True,
         check=False,

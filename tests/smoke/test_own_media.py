@@ -1,0 +1,51 @@
+"""Daily media with other names and no controls go through the command line, budget included."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+SMALL = ["DRAWS=60", "TUNE=100", "CHAINS=2", "PRIOR_DRAWS=50", "ENFORCE_CLAIMS=False"]
+NAMES = ["DATE=day", "TARGET=orders", "CHANNELS=search, out of home", "HELD_OUT=60", "L_MAX=10"]
+
+
+@pytest.fixture(scope="module")
+def daily():
+    """Some 500 days, two channels, a weekly rhythm that no column shows."""
+    rng = np.random.default_rng(3)
+    days = pd.date_range("2023-01-01", periods=500)
+    spend = rng.gamma(3.0, [100.0, 40.0], (500, 2)).round(2)
+    rhythm = 30 * np.sin(2 * np.pi * np.arange(500) / 7)
+    orders = 400 + rhythm + spend @ [0.2, 0.5] + rng.normal(0, 30, 500)
+    return pd.DataFrame(
+        {
+            "day": days.strftime("%Y-%m-%d"),
+            "orders": orders.round(),
+            "search": spend[:, 0],
+            "out of home": spend[:, 1],
+        }
+    )
+
+
+def test_daily_media_without_controls(daily, tmp_path):
+    data, out = tmp_path / "media.csv", tmp_path / "out"
+    daily.to_csv(data, index=False)
+    command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", "07"]
+    options = [word for parameter in SMALL + NAMES for word in ("-p", parameter)]
+    done = subprocess.run(
+        [*command, "--data", data, "--out", out, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (report,) = out.glob("*.html")
+    page = report.read_text()
+    for shown in ("out of home", "What the plan is worth", "440 and 60 days"):
+        assert shown in page
+    for source_only in ("Direct Mail", "Online Display", "the source divides"):
+        assert source_only not in page
