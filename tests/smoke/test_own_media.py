@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-SMALL = ["DRAWS=60", "TUNE=100", "CHAINS=2", "PRIOR_DRAWS=50", "ENFORCE_CLAIMS=False"]
-NAMES = ["DATE=day", "TARGET=orders", "CHANNELS=search, out of home", "HELD_OUT=60", "L_MAX=10"]
+SMALL = ["DRAWS=60", "TUNE=100", "CHAINS=2", "ENFORCE_CLAIMS=False"]
+NAMES = ["DATE=day", "TARGET=orders", "CHANNELS=search, out of home", "L_MAX=10"]
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +31,34 @@ def daily():
     )
 
 
-def test_daily_media_without_controls(daily, tmp_path):
-    data, out = tmp_path / "media.csv", tmp_path / "out"
-    daily.to_csv(data, index=False)
-    command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", "07"]
-    options = [word for parameter in SMALL + NAMES for word in ("-p", parameter)]
+def report_of(chapter, data, options, tmp_path):
+    table, out = tmp_path / "media.csv", tmp_path / "out"
+    data.to_csv(table, index=False)
+    command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", chapter]
+    words = [word for parameter in options for word in ("-p", parameter)]
     done = subprocess.run(
-        [*command, "--data", data, "--out", out, *options],
+        [*command, "--data", table, "--out", out, *words],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     (report,) = out.glob("*.html")
-    page = report.read_text()
+    return report.read_text()
+
+
+def test_daily_media_without_controls(daily, tmp_path):
+    page = report_of("07", daily, [*SMALL, "PRIOR_DRAWS=50", *NAMES, "HELD_OUT=60"], tmp_path)
     for shown in ("out of home", "What the plan is worth", "440 and 60 days"):
         assert shown in page
     for source_only in ("Direct Mail", "Online Display", "the source divides"):
         assert source_only not in page
+
+
+def test_daily_media_are_questioned(daily, tmp_path):
+    few = ["STUDY_DRAWS=30", "N_PLACEBOS=1", "N_SHIFTS=1", "N_FOLDS=1", "FOLD_PERIODS=60"]
+    page = report_of("08", daily, [*SMALL, *NAMES, *few], tmp_path)
+    for shown in ("out of home", "How much is prior?", "1 of 60 days", "Checklist"):
+        assert shown in page
+    for simulated_only in ("Direct Mail", "Markets whose truth we know", "Exercises"):
+        assert simulated_only not in page
