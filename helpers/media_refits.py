@@ -141,7 +141,18 @@ class Refit:
     prior_scale: np.ndarray
 
     def totals(self, n: int = 1000) -> np.ndarray:
-        """Contribution of each channel over all periods, at most ``n`` draws, placebo last."""
+        """Contribution of each channel over all periods.
+
+        Parameters
+        ----------
+        n : int
+            Largest number of draws, evenly thinned.
+
+        Returns
+        -------
+        array, shape (draws, channels + 1)
+            In units of the target, the placebo last.
+        """
         return self.draws.thinned(n).media(self.data).sum(axis=1)
 
 
