@@ -74,50 +74,125 @@ class MediaData:
 
     @property
     def X(self) -> pd.DataFrame:
-        """Date, channels and controls, as the model takes them."""
+        """Date, channels and controls, as the model takes them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a period.
+        """
         return self.frame[["date", *self.channels, *self.controls]]
 
     @property
     def y(self) -> pd.Series:
-        """The target."""
+        """The target.
+
+        Returns
+        -------
+        pandas.Series
+            One value a period.
+        """
         return self.frame[self.target]
 
     @property
     def dates(self) -> pd.DatetimeIndex:
-        """One date a period."""
+        """One date a period.
+
+        Returns
+        -------
+        pandas.DatetimeIndex
+            First days of the periods, in order.
+        """
         return pd.DatetimeIndex(self.frame["date"])
 
     @property
     def spend(self) -> np.ndarray:
-        """Spend, shape (periods, channels)."""
+        """Spend, shape (periods, channels).
+
+        Returns
+        -------
+        array, shape (periods, channels)
+            In the currency of the table.
+        """
         return self.frame[self.channels].to_numpy(float)
 
     @property
     def period(self) -> str:
-        """One period in words, ``"week"`` or ``"day"``."""
+        """One period in words, ``"week"`` or ``"day"``.
+
+        Returns
+        -------
+        str
+            Without an article.
+        """
         return {"W": "week", "D": "day"}[self.frequency]
 
     @property
     def periods_per_year(self) -> int:
-        """Periods after which a season comes again, in whole weeks."""
+        """Periods after which a season comes again, in whole weeks.
+
+        Returns
+        -------
+        int
+            52 weeks or 364 days.
+        """
         return {"W": 52, "D": 364}[self.frequency]
 
     def between(self, first: int | None = None, last: int | None = None) -> MediaData:
-        """The periods ``first`` to ``last - 1`` by position."""
+        """The periods ``first`` to ``last - 1`` by position.
+
+        Parameters
+        ----------
+        first, last : int, optional
+            Positions as in a slice.
+
+        Returns
+        -------
+        MediaData
+            A part of the data.
+        """
         return replace(self, frame=self.frame.iloc[first:last].reset_index(drop=True))
 
     def split(self, date: str | pd.Timestamp) -> tuple[MediaData, MediaData]:
-        """The periods up to a date, and those after it."""
+        """The periods up to a date, and those after it.
+
+        Parameters
+        ----------
+        date : str or pandas.Timestamp
+            Last date of the first part.
+
+        Returns
+        -------
+        tuple of MediaData
+            The two parts.
+        """
         n = int((self.dates <= pd.Timestamp(date)).sum())
         return self.between(None, n), self.between(n, None)
 
     def without(self, controls: Sequence[str]) -> MediaData:
-        """The same data without some controls."""
+        """The same data without some controls.
+
+        Parameters
+        ----------
+        controls : sequence of str
+            Controls to leave out.
+
+        Returns
+        -------
+        MediaData
+            With fewer columns.
+        """
         kept = [name for name in self.controls if name not in set(controls)]
         return replace(self, frame=self.frame.drop(columns=list(controls)), controls=kept)
 
     def repeated_controls(self) -> dict[str, str]:
-        """Controls that equal an earlier one in every period, each with that one."""
+        """Controls that equal an earlier one in every period, each with that one.
+
+        Returns
+        -------
+        dict of str to str
+            Repeat to first.
+        """
         seen: dict[bytes, str] = {}
         repeats = {}
         for name in self.controls:
@@ -128,7 +203,18 @@ class MediaData:
         return repeats
 
     def n_parameters(self, yearly_modes: int) -> int:
-        """Parameters of the media-mix model on these data."""
+        """Parameters of the media-mix model on these data.
+
+        Parameters
+        ----------
+        yearly_modes : int
+            Waves of the yearly season.
+
+        Returns
+        -------
+        int
+            Three a channel, one a control, two a wave, and two.
+        """
         return 3 * len(self.channels) + len(self.controls) + 2 * yearly_modes + 2
 
 

@@ -285,7 +285,18 @@ class MixDraws:
         return len(self.baseline)
 
     def thinned(self, n: int) -> MixDraws:
-        """At most ``n`` draws, evenly over the chains."""
+        """At most ``n`` draws, evenly over the chains.
+
+        Parameters
+        ----------
+        n : int
+            How many to keep at most.
+
+        Returns
+        -------
+        MixDraws
+            Every k-th draw.
+        """
         step = max(1, -(-len(self) // n))
         arrays = (f.name for f in fields(self) if f.name != "l_max")
         return replace(self, **{name: getattr(self, name)[::step] for name in arrays})
@@ -356,17 +367,54 @@ class MixDraws:
         }
 
     def location(self, data: MediaData, history: MediaData | None = None) -> np.ndarray:
-        """Centre of the truncated normal, shape (draws, periods): the sum of all parts."""
+        """Centre of the truncated normal, shape (draws, periods): the sum of all parts.
+
+        Parameters
+        ----------
+        data : MediaData
+            Periods asked for.
+        history : MediaData, optional
+            Periods just before them.
+
+        Returns
+        -------
+        array, shape (draws, periods)
+            In units of the target.
+        """
         return sum(self.parts(data, history).values())
 
     def expected(self, location: np.ndarray) -> np.ndarray:
-        """Mean of the truncated normal: above its centre, for sales are not negative."""
+        """Mean of the truncated normal: above its centre, for sales are not negative.
+
+        Parameters
+        ----------
+        location : array, shape (draws, periods)
+            As :meth:`location` gives it.
+
+        Returns
+        -------
+        array, shape (draws, periods)
+            In units of the target.
+        """
         scale = self.noise_sd[:, None]
         ratio = location / scale
         return location + scale * np.exp(norm.logpdf(ratio) - log_ndtr(ratio))
 
     def sample(self, location: np.ndarray, *, seed: int) -> np.ndarray:
-        """One draw of sales for each draw and period: truncated normal noise around the centre."""
+        """One draw of sales for each draw and period: truncated normal noise around the centre.
+
+        Parameters
+        ----------
+        location : array, shape (draws, periods)
+            As :meth:`location` gives it.
+        seed : int
+            Seed of the noise.
+
+        Returns
+        -------
+        array, shape (draws, periods)
+            In units of the target.
+        """
         scale = self.noise_sd[:, None]
         # in logarithms, for prior draws can lie far below zero
         above = log_ndtr(location / scale)

@@ -34,7 +34,7 @@ KINDS = {
     ),
     "load_media": (
         good_media_frame,
-        {name: MALFORMED_MEDIA[name] for name in ("gap", "negative spend", "no sales")},
+        {name: MALFORMED_MEDIA[name] for name in ("gap", "no sales")},
     ),
 }
 # Columns that a chapter must be told.
