@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import nutpie
 import pandas as pd
+import pymc.dims as pmd
 import xarray as xr
 
 from helpers.media import MediaData, media_contribution
@@ -183,8 +185,6 @@ class Refits:
         yearly_modes: int = 5,
         drift_modes: int,
     ):
-        import nutpie
-
         self.l_max, self.drift_modes = l_max, drift_modes
         wide = self.widened(data)
         model = _model(wide, self.arrays(wide), model_config, l_max, yearly_modes)
@@ -320,8 +320,6 @@ class Refits:
         Refit
             Draws, in the model's units and in those of the table.
         """
-        import nutpie
-
         wide = self.widened(data, placebo=placebo, basis=basis)
         arrays = self.arrays(wide, prior_scale=prior_scale, tests=tests)
         idata = nutpie.sample(
@@ -359,7 +357,6 @@ def _in_table_units(idata, arrays, l_max):
 
 def _model(wide, arrays, model_config, l_max, yearly_modes):
     """Chapter 7's model; all that differs between refits is data."""
-    import pymc.dims as pmd
 
     class ScaledHalfNormal:
         """Half-normal prior whose scale is data."""
