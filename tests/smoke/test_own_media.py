@@ -1,4 +1,4 @@
-"""Daily media with other names and no controls go through the command line, budget included."""
+"""Daily media with other names and no controls go through chapters 7 and 8."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from helpers.bookmaking.book import read_notebook
 
-SMALL = ["DRAWS=60", "TUNE=100", "CHAINS=2", "PRIOR_DRAWS=50", "ENFORCE_CLAIMS=False"]
-NAMES = ["DATE=day", "TARGET=orders", "CHANNELS=search, out of home", "HELD_OUT=60", "L_MAX=10"]
+SMALL = ["DRAWS=60", "TUNE=100", "CHAINS=2", "ENFORCE_CLAIMS=False"]
+NAMES = ["DATE=day", "TARGET=orders", "CHANNELS=search, out of home", "L_MAX=10"]
 
 
 @pytest.fixture(scope="module")
@@ -33,26 +33,40 @@ def daily():
     )
 
 
-def test_daily_media_without_controls(daily, tmp_path):
-    data, out = tmp_path / "media.csv", tmp_path / "out"
-    daily.to_csv(data, index=False)
-    command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", "07"]
-    options = [word for parameter in SMALL + NAMES for word in ("-p", parameter)]
+def report_of(chapter, data, options, tmp_path):
+    table, out = tmp_path / "media.csv", tmp_path / "out"
+    data.to_csv(table, index=False)
+    command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", chapter]
+    words = [word for parameter in options for word in ("-p", parameter)]
     done = subprocess.run(
-        [*command, "--data", data, "--out", out, *options],
+        [*command, "--data", table, "--out", out, *words],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     (report,) = out.glob("*.html")
-    page = report.read_text()
+    (notebook,) = out.glob("*.ipynb")
+    cells = read_notebook(notebook).cells
+    outputs = "".join(str(output) for cell in cells for output in cell.get("outputs", []))
+    return report.read_text(), outputs
+
+
+def test_daily_media_without_controls(daily, tmp_path):
+    options = [*SMALL, *NAMES, "PRIOR_DRAWS=50", "HELD_OUT=60"]
+    page, outputs = report_of("07", daily, options, tmp_path)
     for shown in ("out of home", "What the plan is worth", "440 and 60 days"):
         assert shown in page
     for source_only in ("A seventh of it", "the published case study", "two scales"):
         assert f">{source_only}" not in page
-    (notebook,) = out.glob("*.ipynb")
-    shown = "".join(
-        str(output) for cell in read_notebook(notebook).cells for output in cell.get("outputs", [])
-    )
-    assert "Direct Mail" not in shown and "the source" not in shown
+    assert "Direct Mail" not in outputs and "the source" not in outputs
+
+
+def test_daily_media_are_questioned(daily, tmp_path):
+    few = ["STUDY_DRAWS=30", "N_PLACEBOS=1", "N_SHIFTS=1", "N_FOLDS=1", "FOLD_PERIODS=60"]
+    page, outputs = report_of("08", daily, [*SMALL, *NAMES, *few], tmp_path)
+    for shown in ("out of home", "How much is prior?", "1 of 60 days", "Checklist"):
+        assert shown in page
+    for simulated_only in ("Markets whose truth we know", "Exercises"):
+        assert simulated_only not in page
+    assert "Direct Mail" not in outputs and "lift" not in outputs
