@@ -395,8 +395,8 @@ def plot_model_graph(
                 arrowprops={
                     "arrowstyle": "-|>",
                     "color": COLOURS["data"],
-                    "shrinkA": 15,
-                    "shrinkB": 15,
+                    "shrinkA": 8 + 8 * len(parent.split("\n")),
+                    "shrinkB": 8 + 8 * len(child.split("\n")),
                 },
             )
     for name, position in place.items():
