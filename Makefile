@@ -12,7 +12,7 @@ FIND_PYTHON = for python in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book smoke serve test lint bench lock clean
+.PHONY: help setup book smoke serve test lint bench binder lock clean
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 help: ## list the targets
@@ -40,6 +40,9 @@ lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
 
 bench: $(VENV)/.installed ## time the source's way against ours, for the performance page
 	@$(BIN)/python tests/benchmarks/multilevel.py
+
+binder: $(VENV)/.installed ## every chapter with its defaults in Binder's 2 GB (root on Linux)
+	@$(BIN)/python tests/binder.py
 
 # In processes of their own and before the chapters, which would keep the compiler's memory.
 _build/cache/.warm: $(VENV)/.locked | $(VENV)/.installed
