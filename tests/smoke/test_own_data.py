@@ -38,7 +38,7 @@ KINDS = {
     ),
 }
 # Columns that a chapter must be told.
-NAMED = {"load_media": ("CHANNELS=tv,radio", "CONTROLS=promo", "HELD_OUT=13")}
+NAMED = {"load_media": ("CHANNELS=tv,radio", "CONTROLS=promo")}
 EMPTY = (None, "the file is empty; export it again")
 
 
