@@ -836,6 +836,7 @@ class HierarchicalMMM:
             var_names=["y_original_scale"],
             random_seed=int(rng.integers(2**31)),
             progressbar=False,
+            compile_kwargs={"mode": "FAST_COMPILE"},  # run once: to compile takes longest
         )
         y = drawn["posterior_predictive"]["y_original_scale"]
         return y.isel(chain=0).to_numpy().reshape(n_samples, int(spans["periods"].iloc[0]))

@@ -262,9 +262,9 @@ def _check_weeks(frame: pd.DataFrame, date: str, market: str) -> None:
         label = off.idxmax()
         day, name = frame.at[label, date], frame.at[label, market]
         before = day - steps[label]
-        kind = "missing" if steps[label] > usual else "too close"
+        n, kind = int(off.sum()), "missing" if steps[label] > usual else "too close"
         raise DataError(
-            f"{date}: {off.sum()} irregular step{'s' * (off.sum() > 1)} (first in {name}, from "
+            f"{date}: {n} irregular step{'s' * (n > 1)} (first in {name}, from "
             f"{before:%Y-%m-%d} to {day:%Y-%m-%d}; usual step {usual.days} days, dates {kind}); "
             "one row a period in each market, with spend 0 where there was none"
         )
