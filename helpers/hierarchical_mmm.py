@@ -54,6 +54,21 @@ def _reading(prior: Prior, dims=(), transform=None) -> Prior:
     return prior
 
 
+def _lkj_cholesky(name: str, n: int, eta: float):
+    """Cholesky factor of an LKJ correlation matrix, by its partial correlations.
+
+    ``pm.LKJCorr`` would do, but its prior draws are the identity in PyMC 6.3.
+    """
+    row, column = np.tril_indices(n, -1)
+    shape = eta + (n - 2 - column) / 2
+    partial = 2 * pm.Beta(f"{name}_partial", alpha=shape, beta=shape) - 1
+    partial = pt.zeros((n, n))[row, column].set(partial)
+    left = pt.concatenate([pt.ones((n, 1)), pt.cumprod(1 - partial**2, axis=1)[:, :-1]], axis=1)
+    cholesky = (partial + pt.eye(n)) * pt.sqrt(left)
+    pm.Deterministic(name, cholesky @ cholesky.T)
+    return cholesky
+
+
 @serialization.register
 class Population:
     r"""Prior of a positive parameter whose markets are drawn from one population.
@@ -117,10 +132,7 @@ class Population:
         sd = _reading(self.sd, ("varying",)).create_variable(f"{name}_sd", xdist=True)
         z = pmd.Normal(f"{name}_z", mu=0, sigma=1, dims=(self.dims[0], "varying")).values
         if self.eta is not None:
-            model.add_coord("varying_too", varying)
-            # dims of a matrix as LKJCorr wants it: it has no form with named dims
-            corr = pm.LKJCorr(f"{name}_corr", n=len(varying), eta=self.eta)
-            z = z @ pt.linalg.cholesky(corr).T
+            z = z @ _lkj_cholesky(f"{name}_corr", len(varying), self.eta).T
         columns = [channels.index(channel) for channel in varying]
         deviation = pt.zeros((z.shape[0], len(channels)))[:, columns].set(z * sd.values)
         log = mean + as_xtensor(deviation, dims=self.dims)

@@ -1,13 +1,16 @@
 """The hierarchical media mix model: limits, inherited methods, new markets, saving, errors."""
 
+import re
 import warnings
 
 import arviz as az
 import numpy as np
 import pandas as pd
+import pymc as pm
+import pymc.dims as pmd
 import pytest
 import xarray as xr
-from pymc_extras.prior import Prior
+from pymc_extras.prior import Prior, sample_prior
 
 from helpers.hierarchical_mmm import (
     HYPERPRIORS,
@@ -18,6 +21,7 @@ from helpers.hierarchical_mmm import (
 )
 from helpers.markets import MarketsTruth, simulate_markets
 from helpers.notebook import mean_interval
+from helpers.sampling import sample
 from helpers.tables import DataError
 
 CHANNELS = ["tv", "radio"]
@@ -227,9 +231,8 @@ def test_impossible_arguments_are_refused_before_anything_is_built(case):
         "adstock_max_lag": 3,
         "global_channels": ["radio"],
     }
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(message)):
         HierarchicalMMM(**(arguments | changes))
-    assert message in str(error.value)
 
 
 def test_unfit_data_are_refused_before_sampling(data):
@@ -289,8 +292,6 @@ def test_lkj_correlates_the_channels_that_vary():
         shared=["radio"],
         eta=1.0,
     )
-    from pymc_extras.prior import sample_prior
-
     coords = {"market": ["A", "B"], "channel": ["tv", "radio", "online"]}
     drawn = sample_prior(prior, coords=coords, xdist=True, draws=400, random_seed=1)
     corr = drawn["variable_corr"].isel(chain=0)
@@ -303,42 +304,81 @@ def test_lkj_correlates_the_channels_that_vary():
     assert np.corrcoef(tv * online, off)[0, 1] > 0.2  # signs agree where the correlation is high
 
 
-def fit_small(simulation, **kwargs):
-    model = HierarchicalMMM("date", CHANNELS, "market", 2, target_column="sales", **kwargs)
-    model.fit(
-        simulation.data.drop(columns="sales"),
-        simulation.data["sales"],
-        draws=400,
-        tune=400,
-        chains=2,
-        random_seed=1,
-        quiet=True,
-        target_accept=0.9,
-    )
-    return model
+MEASURED = np.array([[-2.2, -1.2], [-1.6, -1.7], [-0.8, -1.4]])  # log effects
+COORDS = {"market": ["A", "B", "C"], "channel": CHANNELS}
 
 
-@pytest.mark.parametrize("limit", ["complete", "no"])
+def posterior_of_effects(error, **kwargs):
+    """Log effects (draws, markets, channels) where each was measured with this error."""
+    prior = hierarchical_priors(CHANNELS, **kwargs)["effect"]
+    with pm.Model(coords=COORDS) as model:
+        effect = prior.create_variable("effect", xdist=True)
+        log = pmd.math.log(effect)
+        pmd.Normal("measured", mu=log, sigma=error, observed=MEASURED, dims=("market", "channel"))
+    idata = sample(model, draws=1000, tune=500, chains=2, seed=1, target_accept=0.95)
+    posterior = idata["posterior"].to_dataset()
+    values = np.log(posterior["effect"])
+    if "market" not in values.dims:
+        values = values.expand_dims(market=COORDS["market"])
+    return values.transpose("chain", "draw", "market", "channel"), posterior
+
+
+DRIVEN = {
+    "complete": {"sd": Prior("HalfNormal", sigma=0.001)},
+    # a centre that is known, and a population as wide as what one market has alone
+    "no": {"mean": Prior("Normal", mu=-1.5, sigma=0.01), "sd": Prior("Gamma", mu=1.1, sigma=0.01)},
+}
+
+
+@pytest.mark.parametrize("limit", DRIVEN)
 def test_complete_and_no_pooling_are_limits_of_partial_pooling(limit):
-    truth = MarketsTruth(**(TRUTH.__dict__ | {"noise": 1.0, "effect_sd": (0.8, 0.8), "max_lag": 2}))
-    simulation = simulate_markets(3, seed=2, truth=truth, n_weeks=30)
-    if limit == "complete":
-        driven = {"sd": Prior("HalfNormal", sigma=0.001)}
-    else:  # a population so wide that it says nothing, around a centre that is known
-        driven = {
-            "mean": Prior("Normal", mu=-1.5, sigma=0.01),
-            "sd": Prior("Gamma", mu=1.1, sigma=0.01),
-        }
-    partial = fit_small(simulation, hyperprior_config=driven)
-    other = fit_small(simulation, pooling_mode=limit)
+    error = 0.3
+    partial, posterior = posterior_of_effects(error, hyperpriors=DRIVEN[limit])
+    other, _ = posterior_of_effects(error, pooling_mode=limit)
+    mcse = np.hypot(*(az.mcse(one.rename("x").to_dataset())["x"] for one in (partial, other)))
+    assert mcse.max() < 0.03
+    assert (
+        np.abs(partial.mean(("chain", "draw")) - other.mean(("chain", "draw"))) < 4 * mcse
+    ).all()
+    spread = partial.std(("chain", "draw")) / other.std(("chain", "draw"))
+    assert np.abs(spread - 1).max() < 0.12
+    weight = 1.1**2 / (1.1**2 + error**2)  # exact without pooling
+    exact = weight * MEASURED - (1 - weight) * 1.5
+    if limit == "no":
+        assert other.mean(("chain", "draw")).to_numpy() == pytest.approx(exact, abs=0.04)
+    deviation = (partial - posterior["effect_mean"]).stack(sample=("chain", "draw"))
     for channel in CHANNELS:
-        draws = []
-        for model in (partial, other):
-            values = np.log(model.effect_draws(channel)).T.reshape(3, 2, -1)
-            draws.append((values.mean(axis=(1, 2)), values))
-        (one, a), (two, b) = draws
-        error = np.sqrt(sum(np.array([float(az.mcse(v)) for v in d]) ** 2 for d in (a, b)))
-        assert np.abs(one - two).max() < (4 * error + 0.01).max()
-        factor = partial.get_pooling_factor(channel)
-        assert factor > 0.95 if limit == "complete" else factor < 0.2
-    assert other.get_pooling_factor("tv") == (1.0 if limit == "complete" else 0.0)
+        draws = deviation.sel(channel=channel).transpose("sample", "market").to_numpy()
+        factor = pooling_factor(draws)
+        assert factor > 0.95 if limit == "complete" else factor < 0.7
+
+
+def test_the_pooling_factor_goes_to_zero_with_the_error():
+    partial, posterior = posterior_of_effects(0.01, hyperpriors=DRIVEN["no"])
+    deviation = (partial - posterior["effect_mean"]).stack(sample=("chain", "draw"))
+    for channel in CHANNELS:
+        draws = deviation.sel(channel=channel).transpose("sample", "market").to_numpy()
+        assert pooling_factor(draws) < 0.01
+
+
+def test_the_modes_differ_in_the_effects_alone(data):
+    """With equal effects everywhere, the three densities of the data are one."""
+    X, y = data
+    terms = []
+    for mode in ("partial", "complete", "no"):
+        model = model_of(pooling_mode=mode, global_channels=None)
+        model.build_model(X, y, unequal="mask")
+        pymc_model = model.mmm.model
+        point = {
+            name: np.zeros_like(value) if "beta" in name else value
+            for name, value in pymc_model.initial_point().items()
+        }
+        density = pymc_model.compile_logp(vars=[pymc_model["y"]], mode="FAST_COMPILE")
+        terms.append(float(density(point)))
+    assert terms == pytest.approx([terms[0]] * 3)
+
+
+def test_fixed_pooling_has_fixed_factors(data):
+    for mode, factor in (("complete", 1.0), ("no", 0.0)):
+        model = model_of(pooling_mode=mode, global_channels=None)
+        assert model.get_pooling_factor("tv") == factor
