@@ -507,6 +507,13 @@ class HierarchicalMMM:
             raise RuntimeError("not built; call build_model(X, y) or fit(X, y) first")
         return [str(name) for name in self.mmm.model.coords[self.hierarchy_column]]
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The built model's data by name: what :func:`helpers.sampling.fit_many` exchanges."""
+        _ = self.markets
+        data = self.mmm.model.data_vars
+        return {variable.name: variable.get_value() for variable in data}
+
     def _check_panel(self, X: pd.DataFrame, y) -> pd.DataFrame:
         """First and last date of each market."""
         needed = [self.date_column, self.hierarchy_column, *self.channel_columns]

@@ -74,6 +74,8 @@ def fit_many[Data](
     chains: int,
     seed: int,
     target_accept: float = 0.9,
+    prefix: str = "data_",
+    low_rank: bool = False,
 ) -> Iterator[tuple[Data, xr.DataTree]]:
     """Fit one model to many data sets, compiled once, a fit in seconds.
 
@@ -83,13 +85,17 @@ def fit_many[Data](
         Objects with ``arrays``, a dict of the model's data by name.
     build : callable
         Builds the model of one data set. All that differs between data sets of equal shape must
-        be in it as ``pm.Data`` called ``data_<name>``.
+        be in it as ``pm.Data`` called ``data_<name>``, or as ``prefix`` says.
     draws, tune, chains : int
         Kept draws a chain, tuning draws a chain, number of chains.
     seed : int
         Seed; each data set gets its own stream.
     target_accept : float
         Target acceptance rate, in (0, 1).
+    prefix : str
+        What precedes the names of the arrays in the model.
+    low_rank : bool
+        Whether to learn the strongest correlations of the posterior, for shorter paths.
 
     Yields
     ------
@@ -99,12 +105,12 @@ def fit_many[Data](
     backend = _backend(len(datasets) * chains * (draws + tune))
     streams = np.random.SeedSequence(seed).generate_state(len(datasets))
     if datasets and backend == "numba":
-        _compiled(build, datasets[0], backend)
+        _compiled(build, datasets[0], backend, prefix)
         gc.freeze()  # a compiled model is too large to be looked through after every fit
     try:
         for data, stream in zip(datasets, streams, strict=True):
             idata = nutpie.sample(
-                _compiled(build, data, backend),
+                _compiled(build, data, backend, prefix),
                 draws=draws,
                 tune=tune,
                 chains=chains,
@@ -112,6 +118,7 @@ def fit_many[Data](
                 target_accept=target_accept,
                 save_warmup=False,
                 progress_bar=False,
+                low_rank_modified_mass_matrix=low_rank,
             )
             yield data, idata
             del idata
@@ -120,7 +127,7 @@ def fit_many[Data](
         gc.unfreeze()
 
 
-def _compiled(build, data, backend):
+def _compiled(build, data, backend, prefix="data_"):
     """Compiled model with this data: numba's is kept, as each would take hundreds of megabytes."""
     key = build, tuple((name, np.shape(value)) for name, value in data.arrays.items())
     if key not in _kept:
@@ -128,10 +135,10 @@ def _compiled(build, data, backend):
         if backend == "jax":  # compiles the data in
             return compiled
         used = {variable.name for variable in compiled.shared_var_keys}
-        _kept[key] = compiled, [name for name in data.arrays if f"data_{name}" in used]
+        _kept[key] = compiled, [name for name in data.arrays if prefix + name in used]
         _release()
     compiled, names = _kept[key]
-    return compiled.with_data(**{f"data_{name}": data.arrays[name] for name in names})
+    return compiled.with_data(**{prefix + name: data.arrays[name] for name in names})
 
 
 def _release():
