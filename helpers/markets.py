@@ -47,10 +47,10 @@ class MarketsTruth:
         Sales a week without advertising, median over markets.
     level_sd : float
         Spread of the levels on the log scale.
-    spend_share : tuple of float
-        Mean spend of a week in a channel for each unit of the market's level.
-    spend_sd : float
-        Spread of weekly spend on the log scale.
+    spend : tuple of float
+        Largest spend of a week in a market of median level; it grows with the square root.
+    on_air : float
+        Share of weeks in which a channel is used, in (0, 1].
     noise : float
         Standard deviation of sales in a market of median level; it grows with the square root.
     """
@@ -60,12 +60,12 @@ class MarketsTruth:
     effect_sd: tuple[float, ...] = (0.5, 0.5, 0.0)
     correlation: float = 0.6
     carry_over: tuple[float, ...] = (0.6, 0.4, 0.2)
-    steepness: tuple[float, ...] = (2.5, 3.0, 2.0)
+    steepness: tuple[float, ...] = (4.0, 4.0, 3.0)
     max_lag: int = 6
     level: float = 60.0
     level_sd: float = 0.6
-    spend_share: tuple[float, ...] = (0.15, 0.08, 0.1)
-    spend_sd: float = 0.5
+    spend: tuple[float, ...] = (20.0, 10.0, 15.0)
+    on_air: float = 0.6
     noise: float = 3.0
 
 
@@ -81,6 +81,8 @@ def _check_truth(truth: MarketsTruth) -> None:
         "carry_over": (0 <= min(truth.carry_over) <= max(truth.carry_over) < 1, "in [0, 1)"),
         "max_lag": (truth.max_lag >= 1, "at least 1"),
         "level": (truth.level > 0, "positive"),
+        "spend": (min(truth.spend) > 0, "positive"),
+        "on_air": (0 < truth.on_air <= 1, "in (0, 1]"),
         "noise": (truth.noise > 0, "positive"),
     }
     for name, (good, rule) in checks.items():
@@ -214,9 +216,9 @@ def simulate_markets(
     weeks = np.linspace(n_weeks, shortest, n_markets).round().astype(int)
     first_week = n_weeks - rng.permutation(weeks)
 
-    share = np.array(truth.spend_share) * np.exp(0.3 * rng.normal(size=(n_markets, n_channels)))
-    wave = rng.normal(size=(n_weeks, n_markets, n_channels))
-    spend = share * level[:, None] * np.exp(truth.spend_sd * wave)
+    shape = n_weeks, n_markets, n_channels
+    wave = rng.uniform(0.2, 1.0, size=shape) * (rng.random(shape) < truth.on_air)
+    spend = np.array(truth.spend) * np.sqrt(level / truth.level)[:, None] * wave
     active = np.arange(n_weeks)[:, None] >= first_week
     spend = (spend * active[..., None]).round(2)
     channel_scale = spend.max(axis=(0, 1))

@@ -32,7 +32,7 @@ TRUTH = MarketsTruth(
     carry_over=(0.5, 0.3),
     steepness=(2.0, 2.0),
     max_lag=3,
-    spend_share=(0.15, 0.1),
+    spend=(20.0, 10.0),
 )
 SMALL = {"draws": 150, "tune": 250, "chains": 2, "random_seed": 1, "quiet": True}
 
@@ -305,6 +305,7 @@ def test_lkj_correlates_the_channels_that_vary():
 
 
 MEASURED = np.array([[-2.2, -1.2], [-1.6, -1.7], [-0.8, -1.4]])  # log effects
+DIMS = ("market", "channel")
 COORDS = {"market": ["A", "B", "C"], "channel": CHANNELS}
 
 
@@ -313,8 +314,8 @@ def posterior_of_effects(error, **kwargs):
     prior = hierarchical_priors(CHANNELS, **kwargs)["effect"]
     with pm.Model(coords=COORDS) as model:
         effect = prior.create_variable("effect", xdist=True)
-        log = pmd.math.log(effect)
-        pmd.Normal("measured", mu=log, sigma=error, observed=MEASURED, dims=("market", "channel"))
+        measured = xr.DataArray(MEASURED, dims=DIMS)
+        pmd.Normal("y", mu=pmd.math.log(effect), sigma=error, observed=measured, dims=DIMS)
     idata = sample(model, draws=1000, tune=500, chains=2, seed=1, target_accept=0.95)
     posterior = idata["posterior"].to_dataset()
     values = np.log(posterior["effect"])
