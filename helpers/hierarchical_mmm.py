@@ -495,21 +495,39 @@ class HierarchicalMMM:
 
     @property
     def idata(self) -> xr.DataTree:
-        """Groups of the fitted ``MMM``."""
+        """Groups of the fitted ``MMM``.
+
+        Returns
+        -------
+        xarray.DataTree
+            With the group ``posterior``.
+        """
         if self.mmm is None or self.mmm.idata is None:
             raise RuntimeError("not fitted; call fit(X, y) first")
         return self.mmm.idata
 
     @property
     def markets(self) -> list[str]:
-        """Markets in the model's order."""
+        """Markets in the model's order.
+
+        Returns
+        -------
+        list of str
+            Their names.
+        """
         if self.mmm is None:
             raise RuntimeError("not built; call build_model(X, y) or fit(X, y) first")
         return [str(name) for name in self.mmm.model.coords[self.hierarchy_column]]
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """The built model's data by name: what :func:`helpers.sampling.fit_many` exchanges."""
+        """The built model's data: what :func:`helpers.sampling.fit_many` exchanges.
+
+        Returns
+        -------
+        dict
+            Arrays by name.
+        """
         _ = self.markets
         data = self.mmm.model.data_vars
         return {variable.name: variable.get_value() for variable in data}
@@ -635,6 +653,8 @@ class HierarchicalMMM:
         """
         self.build_model(X, y, unequal=unequal)
         kwargs = {"target_accept": 0.95, "nuts_sampler": "nutpie", "progressbar": False} | kwargs
+        if kwargs["nuts_sampler"] == "nutpie":  # effect and rate of saturation trade off
+            kwargs = {"low_rank_modified_mass_matrix": True} | kwargs
         y = pd.Series(np.asarray(y, dtype=float), index=X.index, name=self.mmm.target_column)
         return self.mmm.fit(X, y, **kwargs)
 

@@ -76,6 +76,7 @@ def fit_many[Data](
     target_accept: float = 0.9,
     prefix: str = "data_",
     low_rank: bool = False,
+    max_depth: int = 10,
 ) -> Iterator[tuple[Data, xr.DataTree]]:
     """Fit one model to many data sets, compiled once, a fit in seconds.
 
@@ -96,6 +97,8 @@ def fit_many[Data](
         What precedes the names of the arrays in the model.
     low_rank : bool
         Whether to learn the strongest correlations of the posterior, for shorter paths.
+    max_depth : int
+        Paths have at most two to this power steps.
 
     Yields
     ------
@@ -119,6 +122,7 @@ def fit_many[Data](
                 save_warmup=False,
                 progress_bar=False,
                 low_rank_modified_mass_matrix=low_rank,
+                maxdepth=max_depth,
             )
             yield data, idata
             del idata
