@@ -41,7 +41,7 @@ def truth(n_channels: int) -> MarketsTruth:
     base = MarketsTruth()
 
     def repeated(values):
-        return tuple(values[i % 2] for i in range(n_channels - 1)) + (values[2],)
+        return (*(values[i % 2] for i in range(n_channels - 1)), values[2])
 
     names = ("effect", "effect_sd", "carry_over", "steepness", "spend")
     return MarketsTruth(
