@@ -154,6 +154,7 @@ def simulate_markets(
     truth: MarketsTruth | None = None,
     n_weeks: int = 104,
     shortest: int | None = None,
+    weeks: Sequence[int] | None = None,
 ) -> Simulation:
     """Simulate weekly sales of markets that differ in size and in length of history.
 
@@ -174,6 +175,8 @@ def simulate_markets(
         Weeks of the oldest market.
     shortest : int, optional
         Weeks of the youngest market; the others lie between. Without it all are equally old.
+    weeks : sequence of int, optional
+        Weeks of each market, from 2 to ``n_weeks``, in place of ``shortest``.
 
     Returns
     -------
@@ -213,8 +216,11 @@ def simulate_markets(
     effect = np.array(truth.effect) * np.exp(np.array(truth.effect_sd) * z)
     level = truth.level * np.exp(truth.level_sd * rng.normal(size=n_markets))
     noise = truth.noise * np.sqrt(level / truth.level)
-    weeks = np.linspace(n_weeks, shortest, n_markets).round().astype(int)
-    first_week = n_weeks - rng.permutation(weeks)
+    spread = rng.permutation(np.linspace(n_weeks, shortest, n_markets).round().astype(int))
+    weeks = spread if weeks is None else np.asarray(weeks)
+    if weeks.shape != (n_markets,) or weeks.min() < 2 or weeks.max() > n_weeks:
+        raise ValueError(f"weeks: {n_markets} numbers from 2 to n_weeks = {n_weeks} are needed")
+    first_week = n_weeks - weeks
 
     shape = n_weeks, n_markets, n_channels
     wave = rng.uniform(0.2, 1.0, size=shape) * (rng.random(shape) < truth.on_air)

@@ -33,6 +33,14 @@ def test_markets_differ_in_size_and_history():
     assert (np.sort(104 - spans["periods"]) == np.sort(panel.truth["first_week"])).all()
 
 
+def test_histories_are_as_asked_and_nothing_was_spent_before():
+    panel = simulate_markets(3, seed=1, n_weeks=30, weeks=[10, 30, 20])
+    assert histories(panel.data)["periods"].tolist() == [10, 30, 20]
+    assert panel.truth["first_week"].tolist() == [20, 0, 10]
+    before = np.arange(30)[:, None] < panel.truth["first_week"]
+    assert (panel.expected["contribution"][before] == 0).all()
+
+
 def test_one_channel_has_one_effect_and_the_others_are_correlated():
     effect = simulate_markets(4000, seed=1, n_weeks=2).truth["effect"]
     assert np.ptp(effect[:, 2]) == 0
@@ -86,6 +94,8 @@ def test_the_seed_decides():
     ("size", "changes", "message"),
     [
         ({"n_markets": 0}, {}, "n_markets = 0: must be at least 1"),
+        ({"weeks": [30, 31]}, {}, "weeks: 2 numbers from 2 to n_weeks = 30 are needed"),
+        ({"weeks": [30]}, {}, "weeks: 2 numbers from 2 to n_weeks = 30 are needed"),
         ({"shortest": 1}, {}, "shortest = 1: must lie between 2 and n_weeks = 30"),
         ({}, {"effect": (1.0, 2.0)}, "effect: 2 values for 3 channels"),
         ({}, {"effect": (1.0, 2.0, 0.0)}, "effect = (1.0, 2.0, 0.0): must be positive"),
