@@ -106,6 +106,8 @@ def fit_many[Data](
         The data set and its posterior.
     """
     backend = _backend(len(datasets) * chains * (draws + tune))
+    if datasets and _key(build, datasets[0]) in _kept:
+        backend = "numba"  # as an earlier call compiled it
     streams = np.random.SeedSequence(seed).generate_state(len(datasets))
     if datasets and backend == "numba":
         _compiled(build, datasets[0], backend, prefix)
@@ -131,9 +133,13 @@ def fit_many[Data](
         gc.unfreeze()
 
 
+def _key(build, data):
+    return build, tuple((name, np.shape(value)) for name, value in data.arrays.items())
+
+
 def _compiled(build, data, backend, prefix="data_"):
     """Compiled model with this data: numba's is kept, as each would take hundreds of megabytes."""
-    key = build, tuple((name, np.shape(value)) for name, value in data.arrays.items())
+    key = _key(build, data)
     if key not in _kept:
         compiled = nutpie.compile_pymc_model(build(data), backend=backend)
         if backend == "jax":  # compiles the data in
