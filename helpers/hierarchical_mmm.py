@@ -654,7 +654,9 @@ class HierarchicalMMM:
         self.build_model(X, y, unequal=unequal)
         kwargs = {"target_accept": 0.95, "nuts_sampler": "nutpie", "progressbar": False} | kwargs
         if kwargs["nuts_sampler"] == "nutpie":  # effect and rate of saturation trade off
-            kwargs = {"nuts": {"low_rank_modified_mass_matrix": True}} | kwargs
+            kwargs = {"nuts": {"adaptation": "low_rank"}} | kwargs
+        # computed with the draws: what computes them afterwards shows its progress, asked or not
+        self.mmm._recompute_deterministics = False
         y = pd.Series(np.asarray(y, dtype=float), index=X.index, name=self.mmm.target_column)
         return self.mmm.fit(X, y, **kwargs)
 

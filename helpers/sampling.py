@@ -123,7 +123,7 @@ def fit_many[Data](
                 target_accept=target_accept,
                 save_warmup=False,
                 progress_bar=False,
-                low_rank_modified_mass_matrix=low_rank,
+                adaptation="low_rank" if low_rank else "diag",
                 maxdepth=max_depth,
             )
             yield data, idata
