@@ -77,6 +77,8 @@ def fit_many[Data](
     prefix: str = "data_",
     low_rank: bool = False,
     max_depth: int = 10,
+    names: Sequence[str] | None = None,
+    backend: str | None = None,
 ) -> Iterator[tuple[Data, xr.DataTree]]:
     """Fit one model to many data sets, compiled once, a fit in seconds.
 
@@ -99,23 +101,27 @@ def fit_many[Data](
         Whether to learn the strongest correlations of the posterior, for shorter paths.
     max_depth : int
         Paths have at most two to this power steps.
+    names : sequence of str, optional
+        Variables to keep; without it all. The fewer, the less is compiled.
+    backend : {"numba", "jax"}, optional
+        Compiler; without it the one that is done first.
 
     Yields
     ------
     tuple
         The data set and its posterior.
     """
-    backend = _backend(len(datasets) * chains * (draws + tune))
-    if datasets and _key(build, datasets[0]) in _kept:
+    backend = backend or _backend(len(datasets) * chains * (draws + tune))
+    if datasets and _key(build, datasets[0], names) in _kept:
         backend = "numba"  # as an earlier call compiled it
     streams = np.random.SeedSequence(seed).generate_state(len(datasets))
     if datasets and backend == "numba":
-        _compiled(build, datasets[0], backend, prefix)
+        _compiled(build, datasets[0], backend, prefix, names)
         gc.freeze()  # a compiled model is too large to be looked through after every fit
     try:
         for data, stream in zip(datasets, streams, strict=True):
             idata = nutpie.sample(
-                _compiled(build, data, backend, prefix),
+                _compiled(build, data, backend, prefix, names),
                 draws=draws,
                 tune=tune,
                 chains=chains,
@@ -133,22 +139,24 @@ def fit_many[Data](
         gc.unfreeze()
 
 
-def _key(build, data):
-    return build, tuple((name, np.shape(value)) for name, value in data.arrays.items())
+def _key(build, data, names=None):
+    shapes = tuple((name, np.shape(value)) for name, value in data.arrays.items())
+    return build, shapes, None if names is None else tuple(names)
 
 
-def _compiled(build, data, backend, prefix="data_"):
+def _compiled(build, data, backend, prefix="data_", names=None):
     """Compiled model with this data: numba's is kept, as each would take hundreds of megabytes."""
-    key = _key(build, data)
+    key = _key(build, data, names)
     if key not in _kept:
-        compiled = nutpie.compile_pymc_model(build(data), backend=backend)
+        names = None if names is None else list(names)
+        compiled = nutpie.compile_pymc_model(build(data), backend=backend, var_names=names)
         if backend == "jax":  # compiles the data in
             return compiled
         used = {variable.name for variable in compiled.shared_var_keys}
         _kept[key] = compiled, [name for name in data.arrays if prefix + name in used]
         _release()
-    compiled, names = _kept[key]
-    return compiled.with_data(**{prefix + name: data.arrays[name] for name in names})
+    compiled, used = _kept[key]
+    return compiled.with_data(**{prefix + name: data.arrays[name] for name in used})
 
 
 def _release():
