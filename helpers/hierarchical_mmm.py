@@ -41,6 +41,7 @@ HYPERPRIORS: dict[str, Any] = {
     "sd": Prior("HalfNormal", sigma=0.5),
     "alone": Prior("Normal", mu=-1.5, sigma=1.1),
     "eta": 2.0,
+    "centered": False,  # True where every market's data say much: then it mixes better
     "level_mean": Prior("Normal", mu=-1.0, sigma=1.0),
     "level_sd": Prior("HalfNormal", sigma=1.0),
     "noise_mean": Prior("Normal", mu=-3.0, sigma=1.0),
@@ -90,6 +91,7 @@ class Population:
         Correlate the other channels: :math:`R \sim \text{LKJ}(\eta)`. Without it, R = 1.
     centered : bool
         Whether the logs themselves are sampled: for what every market's data determine well.
+        Not with correlations.
 
     Examples
     --------
@@ -130,12 +132,19 @@ class Population:
         varying = [channel for channel in channels if channel not in self.shared]
         model.add_coord("varying", varying)
         sd = _reading(self.sd, ("varying",)).create_variable(f"{name}_sd", xdist=True)
-        z = pmd.Normal(f"{name}_z", mu=0, sigma=1, dims=(self.dims[0], "varying")).values
-        if self.eta is not None:
-            z = z @ _lkj_cholesky(f"{name}_corr", len(varying), self.eta).T
         columns = [channels.index(channel) for channel in varying]
-        deviation = pt.zeros((z.shape[0], len(channels)))[:, columns].set(z * sd.values)
-        log = mean + as_xtensor(deviation, dims=self.dims)
+        dims = self.dims[0], "varying"
+        if self.centered and self.eta is None:
+            centre = as_xtensor(mean.values[columns], dims=("varying",))
+            own = pmd.Normal(f"{name}_log", mu=centre, sigma=sd, dims=dims).values
+            log = pt.zeros((own.shape[0], len(channels))) + mean.values
+            log = as_xtensor(log[:, columns].set(own), dims=self.dims)
+        else:
+            z = pmd.Normal(f"{name}_z", mu=0, sigma=1, dims=dims).values
+            if self.eta is not None:
+                z = z @ _lkj_cholesky(f"{name}_corr", len(varying), self.eta).T
+            deviation = pt.zeros((z.shape[0], len(channels)))[:, columns].set(z * sd.values)
+            log = mean + as_xtensor(deviation, dims=self.dims)
         return pmd.Deterministic(name, pmd.math.exp(log), dims=self.dims)
 
     def to_dict(self) -> dict[str, Any]:
@@ -317,7 +326,14 @@ def hierarchical_priors(
     elif pooling_mode == "complete" or len(global_channels) == len(channels):
         effect = _reading(hyper["mean"], ("channel",), "exp")
     else:
-        effect = Population(hyper["mean"], hyper["sd"], dims=both, shared=global_channels, eta=eta)
+        effect = Population(
+            hyper["mean"],
+            hyper["sd"],
+            dims=both,
+            shared=global_channels,
+            eta=eta,
+            centered=hyper["centered"],
+        )
     level, noise = (
         Population(hyper[f"{name}_mean"], hyper[f"{name}_sd"], dims=(market,), centered=True)
         for name in ("level", "noise")
