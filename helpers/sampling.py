@@ -86,6 +86,11 @@ def fit_many[Data](
     chains: int,
     seed: int,
     target_accept: float = 0.9,
+    prefix: str = "data_",
+    low_rank: bool = False,
+    max_depth: int = 10,
+    names: Sequence[str] | None = None,
+    backend: str | None = None,
 ) -> Iterator[tuple[Data, xr.DataTree]]:
     """Fit one model to many data sets, compiled once, a fit in seconds.
 
@@ -95,28 +100,40 @@ def fit_many[Data](
         Objects with ``arrays``, a dict of the model's data by name.
     build : callable
         Builds the model of one data set. All that differs between data sets of equal shape must
-        be in it as ``pm.Data`` called ``data_<name>``.
+        be in it as ``pm.Data`` called ``data_<name>``, or as ``prefix`` says.
     draws, tune, chains : int
         Kept draws a chain, tuning draws a chain, number of chains.
     seed : int
         Seed; each data set gets its own stream.
     target_accept : float
         Target acceptance rate, in (0, 1).
+    prefix : str
+        What precedes the names of the arrays in the model.
+    low_rank : bool
+        Whether to learn the strongest correlations of the posterior, for shorter paths.
+    max_depth : int
+        Paths have at most two to this power steps.
+    names : sequence of str, optional
+        Variables to keep; without it all. The fewer, the less is compiled.
+    backend : {"numba", "jax"}, optional
+        Compiler; without it the one that is done first.
 
     Yields
     ------
     tuple
         The data set and its posterior.
     """
-    backend = _backend(len(datasets) * chains * (draws + tune))
+    backend = backend or _backend(len(datasets) * chains * (draws + tune))
+    if datasets and _key(build, datasets[0], names) in _kept:
+        backend = "numba"  # as an earlier call compiled it
     streams = np.random.SeedSequence(seed).generate_state(len(datasets))
     if datasets and backend == "numba":
-        _compiled(build, datasets[0], backend)
+        _compiled(build, datasets[0], backend, prefix, names)
         gc.freeze()  # a compiled model is too large to be looked through after every fit
     try:
         for data, stream in zip(datasets, streams, strict=True):
             idata = nutpie.sample(
-                _compiled(build, data, backend),
+                _compiled(build, data, backend, prefix, names),
                 draws=draws,
                 tune=tune,
                 chains=chains,
@@ -124,6 +141,8 @@ def fit_many[Data](
                 target_accept=target_accept,
                 save_warmup=False,
                 progress_bar=False,
+                adaptation="low_rank" if low_rank else "diag",
+                maxdepth=max_depth,
             )
             yield data, idata
             del idata
@@ -132,18 +151,24 @@ def fit_many[Data](
         gc.unfreeze()
 
 
-def _compiled(build, data, backend):
+def _key(build, data, names=None):
+    shapes = tuple((name, np.shape(value)) for name, value in data.arrays.items())
+    return build, shapes, None if names is None else tuple(names)
+
+
+def _compiled(build, data, backend, prefix="data_", names=None):
     """Compiled model with this data: numba's is kept, as each would take hundreds of megabytes."""
-    key = build, tuple((name, np.shape(value)) for name, value in data.arrays.items())
+    key = _key(build, data, names)
     if key not in _kept:
-        compiled = nutpie.compile_pymc_model(build(data), backend=backend)
+        names = None if names is None else list(names)
+        compiled = nutpie.compile_pymc_model(build(data), backend=backend, var_names=names)
         if backend == "jax":  # compiles the data in
             return compiled
         used = {variable.name for variable in compiled.shared_var_keys}
-        _kept[key] = compiled, [name for name in data.arrays if f"data_{name}" in used]
+        _kept[key] = compiled, [name for name in data.arrays if prefix + name in used]
         _release()
-    compiled, names = _kept[key]
-    return compiled.with_data(**{f"data_{name}": data.arrays[name] for name in names})
+    compiled, used = _kept[key]
+    return compiled.with_data(**{prefix + name: data.arrays[name] for name in used})
 
 
 def _release():

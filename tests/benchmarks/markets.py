@@ -1,0 +1,116 @@
+"""The hierarchical media mix model fitted to more and more markets, each in its own process.
+
+Without an argument it runs all sizes and writes what the performance page shows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import arviz as az
+
+from helpers.hierarchical_mmm import HierarchicalMMM
+from helpers.markets import MarketsTruth, simulate_markets
+
+#: Markets, weeks, channels, draws a chain.
+SIZES = {
+    "small": (6, 104, 3, 1000),
+    "middle": (20, 104, 3, 500),
+    "large": (40, 156, 5, 500),
+}
+SEED = 1
+OUTPUT = Path(__file__).parents[2] / "book" / "performance_markets.json"
+PACKAGES = ("pymc", "pymc-marketing", "nutpie", "numba", "numpy")
+NAMES = ["saturation_beta", "saturation_lam", "adstock_alpha", "intercept_contribution", "y_sigma"]
+
+
+def truth(n_channels: int) -> MarketsTruth:
+    """As the simulator assumes, with channels repeated; the last has one effect everywhere."""
+    base = MarketsTruth()
+
+    def repeated(values):
+        return (*(values[i % 2] for i in range(n_channels - 1)), values[2])
+
+    names = ("effect", "effect_sd", "carry_over", "steepness", "spend")
+    return MarketsTruth(
+        channels=tuple(f"channel {i}" for i in range(1, n_channels + 1)),
+        **{name: repeated(getattr(base, name)) for name in names},
+    )
+
+
+def record(name: str) -> dict:
+    """Time with compilation, effective sample size, memory, and what the sampler says."""
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    n_markets, n_weeks, n_channels, draws = SIZES[name]
+    panel = simulate_markets(n_markets, seed=SEED, truth=truth(n_channels), n_weeks=n_weeks)
+    channels = panel.truth["channels"]
+    model = HierarchicalMMM(
+        "date", channels, "market", 6, global_channels=channels[-1:], target_column="sales"
+    )
+    X, y = panel.data.drop(columns="sales"), panel.data["sales"]
+    started, cpu_started = time.perf_counter(), time.process_time()
+    model.fit(X, y, draws=draws, tune=draws, chains=4, random_seed=SEED, quiet=True)
+    seconds = time.perf_counter() - started
+    cpu_seconds = time.process_time() - cpu_started
+    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_kb /= 1024 if sys.platform == "darwin" else 1
+    posterior = model.idata["posterior"].to_dataset()[NAMES]
+    table = az.summary(posterior, kind="diagnostics", round_to="none")
+    return {
+        "size": name,
+        "markets": n_markets,
+        "weeks": n_weeks,
+        "channels": n_channels,
+        "draws": draws * 4,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
+        "rhat": round(float(table["r_hat"].max()), 4),
+        "ess": round(float(table[["ess_bulk", "ess_tail"]].min().min())),
+        "divergences": int(model.idata["sample_stats"]["diverging"].sum()),
+        "peak_mb": round(peak_kb / 1024),
+    }
+
+
+def bench() -> dict:
+    """Run every size, one after the other; the machine is described, not named."""
+    load = os.getloadavg()[0]
+    sizes = []
+    for name in SIZES:
+        with tempfile.TemporaryDirectory() as empty:  # no compiled code from earlier runs
+            done = subprocess.run(
+                [sys.executable, __file__, name],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+                env=os.environ | {"PYTENSOR_FLAGS": f"base_compiledir={empty}"},
+            )
+        sizes.append(json.loads(done.stdout.splitlines()[-1]))
+        print(sizes[-1])
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "load": [round(load, 1), round(os.getloadavg()[0], 1)],
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in PACKAGES},
+        "sizes": sizes,
+    }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(record(sys.argv[1])))
+    else:
+        OUTPUT.write_text(json.dumps(bench(), indent=1) + "\n")
