@@ -195,9 +195,9 @@ def as_store_panel(frame: pd.DataFrame, *, source: str = "file") -> StorePanel:
 
     Examples
     --------
-    >>> panel = as_store_panel(simulate_stores(5, seed=1, n_days=400).data)
+    >>> panel = as_store_panel(simulate_stores(6, seed=1, n_days=400).data)
     >>> panel.sales.shape, len(panel.features)
-    ((5, 400), 23)
+    ((6, 400), 23)
     """
     frame = _checked(frame)
     store, stores = _coded(frame["store"])
@@ -506,7 +506,7 @@ def simulate_stores(
     Parameters
     ----------
     n_stores : int
-        Stores, at least 4.
+        Stores, at least 6.
     seed : int
         Seed of everything random.
     n_days : int
@@ -524,7 +524,7 @@ def simulate_stores(
     Raises
     ------
     ValueError
-        If there are fewer than 4 stores or 14 days.
+        If there are fewer than 6 stores or 14 days.
 
     Examples
     --------
@@ -532,13 +532,13 @@ def simulate_stores(
     >>> len(market.data), market.truth["coef"].shape
     (2400, (6, 23))
     """
-    if n_stores < 4 or n_days < 14:
-        raise ValueError(f"{n_stores} stores, {n_days} days: at least 4 and 14 are needed")
+    if n_stores < 6 or n_days < 14:
+        raise ValueError(f"{n_stores} stores, {n_days} days: at least 6 and 14 are needed")
     truth = StoresTruth() if truth is None else truth
     rng = np.random.default_rng(seed)
     dates = pd.date_range("2013-01-01", periods=n_days)
     always = np.zeros(n_stores, bool)  # open on Sundays and holidays
-    always[rng.choice(n_stores, max(2, round(0.03 * n_stores)), replace=False)] = True
+    always[4 + rng.choice(n_stores - 4, max(2, round(0.03 * n_stores)), replace=False)] = True
     attributes = _draw_attributes(n_stores, always, rng)
     weekday = dates.day_of_week.to_numpy()
     promo = ((dates - pd.Timestamp("2012-12-31")).days // 7 % 2 == 0) & (weekday < 5)
@@ -759,7 +759,7 @@ def count_cells(panel: StorePanel, *, family: Family = "nb1") -> Cells:
 
     Examples
     --------
-    >>> panel = as_store_panel(simulate_stores(5, seed=1, n_days=400).data)
+    >>> panel = as_store_panel(simulate_stores(6, seed=1, n_days=400).data)
     >>> cells = count_cells(panel)
     >>> int(cells.n.sum()) == int(np.isfinite(panel.sales).sum())
     True
