@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.polynomial import chebyshev
 from scipy.special import expit
 
 from helpers.stores import HALF_WIDTH, Cells
 
 _HALVINGS = 12
+_PART = 150  # stores that a first search looks at
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,12 +209,20 @@ def _log_prior(mean, log_sd) -> float:
 
 
 def _series(h, t):
-    """Value, slope and curvature of Chebyshev series at t, a straight line outside [-1, 1]."""
+    """Value, slope and curvature of Chebyshev series at t, a straight line outside [-1, 1].
+
+    Clenshaw's recurrence, differentiated twice.
+    """
     inside = np.clip(t, -1, 1)
-    slope_h = chebyshev.chebder(h)
-    value, slope, curvature = (
-        chebyshev.chebval(inside, c, tensor=False) for c in (h, slope_h, chebyshev.chebder(slope_h))
-    )
+    twice = 2 * inside
+    b1, b2, s1, s2, c1, c2 = (np.zeros_like(inside) for _ in range(6))
+    for k in range(len(h) - 1, 0, -1):
+        c1, c2 = twice * c1 - c2 + 4 * s1, c1
+        s1, s2 = twice * s1 - s2 + 2 * b1, s1
+        b1, b2 = twice * b1 - b2 + h[k], b1
+    value = inside * b1 - b2 + h[0]
+    slope = inside * s1 - s2 + b1
+    curvature = inside * c1 - c2 + 2 * s1
     outside = t != inside
     return value + slope * (t - inside), slope, np.where(outside, 0.0, curvature)
 
@@ -373,19 +381,17 @@ def _start(cells: Cells) -> np.ndarray:
     return np.concatenate([coef, d[:, None]], axis=1)
 
 
-def fit_structured(
-    cells: Cells, *, em_steps: int = 6, max_steps: int = 40, tolerance: float = 1e-3
-) -> Structured:
+def fit_structured(cells: Cells, *, max_steps: int = 60, tolerance: float = 0.01) -> Structured:
     """Empirical-Bayes fit of population and stores, from sales to posterior in NumPy.
+
+    The population is found from a part of the stores first, then from all.
 
     Parameters
     ----------
     cells : Cells
         What the stores sold.
-    em_steps : int
-        Closed-form steps before Newton's method.
     max_steps : int
-        Newton steps at most.
+        Newton steps of the population at most, each time.
     tolerance : float
         Stop when no step of the population exceeds this many posterior standard deviations.
 
@@ -409,21 +415,37 @@ def fit_structured(
     True
     """
     beta = _start(cells)
-    size = beta.shape[1]
-    mean, log_sd = beta.mean(0), np.log(np.maximum(beta.std(0), 0.05))
+    mean, log_sd = beta.mean(0), np.log(np.maximum(beta.std(0), 1.0))
     mean[-1], log_sd[-1] = np.median(beta[:, -1]), np.log(0.3)
+    stride = len(beta) // _PART
+    if stride > 1:
+        few = slice(None, None, stride)
+        _, mean, log_sd, _ = _search(cells.take(few), beta[few], mean, log_sd, 6, max_steps, 0.1)
+    em_steps = 1 if stride > 1 else 6
+    beta, mean, log_sd, steps = _search(cells, beta, mean, log_sd, em_steps, max_steps, tolerance)
+    beta = _newton_step(cells, beta, mean, log_sd)
+    state = beta, *_expand(cells, beta)[1:]
+    curvature = _population_terms(state, mean, log_sd)[2]
+    eigen, vectors = np.linalg.eigh(-curvature)
+    covariance = (vectors / np.maximum(eigen, 1e-3)) @ vectors.T
+    return Structured(cells, mean, log_sd, covariance, *state, steps)
+
+
+def _search(cells, beta, mean, log_sd, em_steps, max_steps, tolerance):
+    """Peak of the population's posterior: closed-form steps, then Newton's."""
+    size = mean.size
     for _ in range(em_steps):
         beta = _newton_step(cells, beta, mean, log_sd)
         mean, log_sd = _em_step((beta, *_expand(cells, beta)[1:]), mean, log_sd)
     damping = 0.0
-    for iteration in range(max_steps):
+    for taken in range(1, max_steps + 1):
         beta = _newton_step(cells, beta, mean, log_sd)
         state = beta, *_expand(cells, beta)[1:]
         value, slope, curvature = _population_terms(state, mean, log_sd)
+        eigen, vectors = np.linalg.eigh(-curvature)
         while True:
-            eigen, vectors = np.linalg.eigh(-curvature)
-            eigen = np.maximum(np.abs(eigen), 1e-3) + damping * np.abs(eigen).mean()
-            step = vectors @ ((vectors.T @ slope) / eigen)
+            bent = np.maximum(np.abs(eigen), 1e-3) + damping * np.abs(eigen).mean()
+            step = vectors @ ((vectors.T @ slope) / bent)
             step *= min(1.0, 1.0 / np.abs(step[size:]).max())
             tried = mean + step[:size], log_sd + step[size:]
             if _population_terms(state, *tried)[0] >= value - 1e-6 * abs(value):
@@ -433,16 +455,7 @@ def fit_structured(
             if damping > 1e6:
                 raise RuntimeError("no step of the population helps; look at the sales")
         mean, log_sd = tried
-        moved = np.abs(step) * np.sqrt(np.abs(np.diag(curvature)))
-        # the smallest of two scales: conditional sd, never larger than the marginal one
-        if moved.max() < tolerance:
-            break
-    else:
-        raise RuntimeError(f"the population still moved after {max_steps} steps; raise max_steps")
-    for _ in range(3):
-        beta = _newton_step(cells, beta, mean, log_sd)
-    state = beta, *_expand(cells, beta)[1:]
-    curvature = _population_terms(state, mean, log_sd)[2]
-    eigen, vectors = np.linalg.eigh(-curvature)
-    covariance = (vectors / np.maximum(eigen, 1e-3)) @ vectors.T
-    return Structured(cells, mean, log_sd, covariance, *state, iteration + 1)
+        # in conditional standard deviations, which are never larger than the marginal ones
+        if (np.abs(step) * np.sqrt(np.abs(np.diag(curvature)))).max() < tolerance:
+            return beta, mean, log_sd, taken
+    raise RuntimeError(f"the population still moved after {max_steps} steps; raise max_steps")
