@@ -321,8 +321,10 @@ def _population_terms(state, mean, log_sd):
     pull = _times(precision, beta) + gradient + weight * mean
     centre = _times(covariance, pull)
     off = centre - mean
-    value = 0.5 * (pull * centre).sum() - np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
-    value -= n_stores * (0.5 * (weight * mean**2).sum() + log_sd.sum())
+    shift = centre - beta
+    value = (shift * (gradient - 0.5 * _times(precision, shift))).sum()
+    value -= 0.5 * (weight * off**2).sum() + n_stores * log_sd.sum()
+    value -= np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
     square = (off**2 + np.diagonal(covariance, axis1=1, axis2=2)).sum(0)
     prior_mean, scale = _priors(size)
     ratio = (np.exp(log_sd) / scale) ** 2
@@ -448,7 +450,7 @@ def _search(cells, beta, mean, log_sd, em_steps, max_steps, tolerance):
             step = vectors @ ((vectors.T @ slope) / bent)
             step *= min(1.0, 1.0 / np.abs(step[size:]).max())
             tried = mean + step[:size], log_sd + step[size:]
-            if _population_terms(state, *tried)[0] >= value - 1e-6 * abs(value):
+            if _population_terms(state, *tried)[0] >= value - 1e-9 * abs(value):
                 damping = damping / 4 if damping > 1e-4 else 0.0
                 break
             damping = max(4 * damping, 1e-3)
