@@ -10,18 +10,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import arviz as az
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
+
+from helpers.store_posterior import Structured, priors
+from helpers.stores import HALF_WIDTH
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # tqdm warns where notebooks lack widgets
     import numpyro
     import numpyro.distributions as dist
     from numpyro import handlers
-    from numpyro.infer import SVI, TraceMeanField_ELBO
-
-from helpers.stores import HALF_WIDTH
+    from numpyro.infer import MCMC, NUTS, SVI, TraceMeanField_ELBO
+    from numpyro.infer.util import log_density
 
 #: Sites of the population (all stores share them) and of the stores.
 POPULATION = ("dispersion_mean", "dispersion_sd", "coef_mean", "coef_sd")
@@ -513,3 +517,225 @@ def _resume(path, state, identity):
         for leaf, like in zip(kept["leaves"], jax.tree.leaves(state), strict=True)
     ]
     return jax.tree.unflatten(tree, leaves), kept["losses"], kept["done"]
+
+
+def mean_field_start(fit: Structured) -> Params:
+    """Parameters of :func:`mean_field` near its optimum, from a structured posterior.
+
+    Parameters
+    ----------
+    fit : Structured
+        What :func:`helpers.store_posterior.fit_structured` returns.
+
+    Returns
+    -------
+    dict of array
+        As ``start`` of :func:`run_svi`.
+    """
+    sd = np.exp(fit.log_sd)
+    centre, _ = fit.given(fit.mean, fit.log_sd)
+    z = (centre - fit.mean) / sd
+    curvature = np.diagonal(fit.precision, axis1=1, axis2=2)
+    z_scale = 1 / np.sqrt(np.maximum(curvature, 0) * sd**2 + 1)
+    mean_scale = 1 / np.sqrt(curvature.sum(0) + 1)
+    sd_scale = 1 / np.sqrt((curvature * (z**2 + z_scale**2)).sum(0) * sd**2 + 2)
+    log_sd = fit.log_sd + np.r_[np.zeros(sd.size - 1), np.log(10)]
+    parts = {
+        "mean_loc": fit.mean,
+        "mean_scale": mean_scale,
+        "sd_loc": log_sd,
+        "sd_scale": sd_scale,
+    }
+    start = {f"coef_{name}": value[:-1] for name, value in parts.items()}
+    start |= {f"dispersion_{name}": value[-1] for name, value in parts.items()}
+    for name, value in {"z_loc": z, "z_scale": z_scale}.items():
+        start |= {f"coef_{name}": value[:, :-1], f"dispersion_{name}": value[:, -1:]}
+    return {name: jnp.asarray(value, jnp.float32) for name, value in start.items()}
+
+
+def guide_draws(
+    guide: Callable, params: Params, *data: Any, n_draws: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Draw coefficients and dispersions from a fitted guide.
+
+    Parameters
+    ----------
+    guide : callable
+        Such as :func:`mean_field`.
+    params : dict of array
+        Its parameters.
+    *data : arrays
+        What it takes.
+    n_draws : int
+        Draws.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    dict of array
+        ``coef`` (D, S, F) and ``dispersion`` (D, S), and the sites of the population.
+    """
+    program = handlers.substitute(guide, data=params)
+
+    def one(key):
+        trace = handlers.trace(handlers.seed(program, key)).get_trace(*data)
+        values = {name: trace[name]["value"] for name in (*POPULATION, *STORE)}
+        coef, dispersion = transform(values)
+        shared = {name: values[name] for name in POPULATION}
+        return shared | {"coef": coef, "dispersion": dispersion}
+
+    keys = jax.random.split(jax.random.PRNGKey(seed), n_draws)
+    draws = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
+    return {name: np.asarray(value) for name, value in draws.items()}
+
+
+def evaluate_elbo(
+    model: Callable, guide: Callable, params: Params, *data: Any, n_draws: int, seed: int
+) -> np.ndarray:
+    """Log joint density less log density of the guide, draw by draw; the ELBO is their mean.
+
+    Parameters
+    ----------
+    model, guide : callable
+        NumPyro programs.
+    params : dict of array
+        Parameters of the guide.
+    *data : arrays
+        What both take.
+    n_draws : int
+        Draws, one after the other, so that memory does not grow with them.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    array, shape (D,)
+        In nats, for all data.
+    """
+    program = handlers.substitute(guide, data=params)
+
+    def one(key, *data):
+        seeded = handlers.seed(program, key)
+        trace = handlers.trace(seeded).get_trace(*data)
+        values = {k: site["value"] for k, site in trace.items() if site["type"] == "sample"}
+        log_guide = sum(
+            site["fn"].log_prob(site["value"]).sum()
+            for site in trace.values()
+            if site["type"] == "sample"
+        )
+        return log_density(model, data, {}, values)[0] - log_guide
+
+    keys = jax.random.split(jax.random.PRNGKey(seed), n_draws)
+    run = jax.jit(lambda keys, *data: jax.lax.map(lambda key: one(key, *data), keys))
+    return np.asarray(run(keys, *data), dtype=float)
+
+
+def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tuple]:
+    """Posterior in coordinates in which the structured posterior is standard normal.
+
+    Parameters
+    ----------
+    fit : Structured
+        What :func:`helpers.store_posterior.fit_structured` returns.
+
+    Returns
+    -------
+    callable
+        From population coordinates (2F + 2,) and store coordinates (S, F + 1) to the log
+        density, less that of the standard normal's constant, and the parameters they stand for.
+    """
+    size = fit.mean.size
+    peak = np.concatenate([fit.mean, fit.log_sd])
+    root = np.linalg.cholesky(fit.covariance)
+    pull = (fit.precision @ fit.beta[..., None])[..., 0] + fit.gradient
+    names = ("n", "total", "h", "centre", "calendar", "attributes")
+    cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in names}
+    prior_mean, scale = priors(size)
+
+    def density(w, e):
+        phi = peak + root @ w
+        mean, log_sd = phi[:size], phi[size:]
+        weight = jnp.exp(-2 * log_sd)
+        lower = jnp.linalg.cholesky(fit.precision + jnp.diag(weight))
+        rest = jax.scipy.linalg.solve_triangular(
+            lower, (pull + weight * mean)[..., None], lower=True
+        )
+        beta = jax.scipy.linalg.solve_triangular(lower, rest + e[..., None], lower=True, trans=1)[
+            ..., 0
+        ]
+        value = log_likelihood(cells, beta[:, :-1], beta[:, -1], fit.cells.family).sum()
+        value -= 0.5 * (weight * (beta - mean) ** 2).sum() + len(e) * log_sd.sum()
+        value -= 0.5 * ((mean - prior_mean) ** 2).sum()
+        value += (log_sd - 0.5 * (jnp.exp(log_sd) / scale) ** 2).sum()
+        value -= jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)).sum()
+        return value, {"mean": mean, "log_sd": log_sd, "beta": beta}
+
+    return density
+
+
+def sample_nuts(
+    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.8
+) -> xr.DataTree:
+    """Draw from the exact posterior with NumPyro's NUTS, started from a structured one.
+
+    The sampler works in :func:`whitened_log_density`'s coordinates and in double precision:
+    where the structured posterior is right, it sees a standard normal.
+
+    Parameters
+    ----------
+    fit : Structured
+        What :func:`helpers.store_posterior.fit_structured` returns.
+    draws, tune, chains : int
+        Kept draws a chain, tuning draws a chain, number of chains, one after the other.
+    seed : int
+        Seed.
+    target_accept : float
+        Target acceptance rate.
+
+    Returns
+    -------
+    xarray.DataTree
+        ``posterior`` with ``mean`` and ``log_sd`` of the population, ``coef`` and
+        ``dispersion`` of the stores; ``sample_stats`` with ``diverging`` and ``n_steps``.
+    """
+    size, n_stores = fit.mean.size, len(fit.beta)
+    with jax.enable_x64(True):
+        density = whitened_log_density(fit)
+        kernel = NUTS(
+            potential_fn=lambda q: -density(q["w"], q["e"])[0],
+            target_accept_prob=target_accept,
+        )
+        mcmc = MCMC(
+            kernel,
+            num_warmup=tune,
+            num_samples=draws,
+            num_chains=chains,
+            chain_method="sequential",
+            progress_bar=False,
+        )
+        rng = np.random.default_rng(seed)
+        start = {
+            "w": rng.standard_normal((chains, 2 * size)),
+            "e": rng.standard_normal((chains, n_stores, size)),
+        }
+        if chains == 1:
+            start = {name: value[0] for name, value in start.items()}
+        mcmc.run(
+            jax.random.PRNGKey(seed),
+            init_params=jax.tree.map(jnp.asarray, start),
+            extra_fields=("diverging", "num_steps"),
+        )
+        coordinates = mcmc.get_samples(group_by_chain=True)
+        back = jax.jit(lambda q: jax.lax.map(lambda one: density(one["w"], one["e"])[1], q))
+        parts = [back({k: v[c] for k, v in coordinates.items()}) for c in range(chains)]
+        values = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+        stats = {k: np.asarray(v) for k, v in mcmc.get_extra_fields(group_by_chain=True).items()}
+    posterior = {
+        "mean": values["mean"],
+        "log_sd": values["log_sd"],
+        "coef": values["beta"][..., :-1],
+        "dispersion": values["beta"][..., -1],
+    }
+    statistics = {"diverging": stats["diverging"], "n_steps": stats["num_steps"]}
+    return az.from_dict({"posterior": posterior, "sample_stats": statistics})

@@ -171,8 +171,21 @@ def _times(matrices, vectors):
     return (matrices @ vectors[..., None])[..., 0]
 
 
-def _priors(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Prior mean of each mean, and scale of each standard deviation; the dispersion last."""
+def priors(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Priors of the population in terms of :math:`\\phi`; the dispersion comes last.
+
+    Parameters
+    ----------
+    size : int
+        Coefficients and dispersion, F + 1.
+
+    Returns
+    -------
+    mean : array
+        Prior mean of each mean, whose prior standard deviation is one.
+    scale : array
+        Scale of each standard deviation's half-normal prior.
+    """
     mean, scale = np.zeros(size), np.full(size, 2.0)
     mean[-1], scale[-1] = 4.0, 0.1
     return mean, scale
@@ -203,7 +216,7 @@ def log_density(cells: Cells, beta: np.ndarray, mean: np.ndarray, log_sd: np.nda
 
 
 def _log_prior(mean, log_sd) -> float:
-    prior_mean, scale = _priors(mean.size)
+    prior_mean, scale = priors(mean.size)
     half = np.log(2) - np.log(scale) + log_sd - 0.5 * (np.exp(log_sd) / scale) ** 2
     return (-0.5 * (mean - prior_mean) ** 2 + half).sum() - mean.size * np.log(2 * np.pi)
 
@@ -326,7 +339,7 @@ def _population_terms(state, mean, log_sd):
     value -= 0.5 * (weight * off**2).sum() + n_stores * log_sd.sum()
     value -= np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
     square = (off**2 + np.diagonal(covariance, axis1=1, axis2=2)).sum(0)
-    prior_mean, scale = _priors(size)
+    prior_mean, scale = priors(size)
     ratio = (np.exp(log_sd) / scale) ** 2
     slope = np.concatenate(
         [
@@ -351,7 +364,7 @@ def _em_step(state, mean, log_sd):
     covariance = np.linalg.inv(precision + np.diag(weight))
     centre = _times(covariance, _times(precision, beta) + gradient + weight * mean)
     n_stores = len(beta)
-    prior_mean, scale = _priors(mean.size)
+    prior_mean, scale = priors(mean.size)
     mean = (weight * centre.sum(0) + prior_mean) / (n_stores * weight + 1)
     square = ((centre - mean) ** 2 + np.diagonal(covariance, axis1=1, axis2=2)).sum(0)
     # variance v at the peak of -(S - 1) log v / 2 - square / 2v - v / 2 scale^2
