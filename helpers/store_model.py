@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from helpers.store_posterior import Structured, priors
-from helpers.stores import HALF_WIDTH
+from helpers.store_posterior import Structured, fit_mean_field, priors
+from helpers.stores import HALF_WIDTH, Cells
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # tqdm warns where notebooks lack widgets
@@ -519,29 +519,32 @@ def _resume(path, state, identity):
     return jax.tree.unflatten(tree, leaves), kept["losses"], kept["done"]
 
 
-def mean_field_start(fit: Structured) -> Params:
-    """Parameters of :func:`mean_field` near its optimum, from a structured posterior.
+def mean_field_start(cells: Cells, *, steps: int = 10) -> Params:
+    """Parameters of :func:`mean_field` near its optimum, by variational EM.
 
     Parameters
     ----------
-    fit : Structured
-        What :func:`helpers.store_posterior.fit_structured` returns.
+    cells : Cells
+        What the stores sold.
+    steps : int
+        Rounds of :func:`helpers.store_posterior.fit_mean_field`.
 
     Returns
     -------
     dict of array
         As ``start`` of :func:`run_svi`.
     """
-    sd = np.exp(fit.log_sd)
-    centre, _ = fit.given(fit.mean, fit.log_sd)
-    z = (centre - fit.mean) / sd
-    curvature = np.diagonal(fit.precision, axis1=1, axis2=2)
-    z_scale = 1 / np.sqrt(np.maximum(curvature, 0) * sd**2 + 1)
+    fit = fit_mean_field(cells, steps=steps)
+    mean, log_sd, curvature = fit["mean"], fit["log_sd"], fit["curvature"]
+    sd = np.exp(log_sd)
+    z = (fit["beta"] - mean) / sd
+    curvature = np.maximum(curvature, 0)
+    z_scale = 1 / np.sqrt(curvature * sd**2 + 1)
     mean_scale = 1 / np.sqrt(curvature.sum(0) + 1)
     sd_scale = 1 / np.sqrt((curvature * (z**2 + z_scale**2)).sum(0) * sd**2 + 2)
-    log_sd = fit.log_sd + np.r_[np.zeros(sd.size - 1), np.log(10)]
+    log_sd = log_sd + np.r_[np.zeros(sd.size - 1), np.log(10)]
     parts = {
-        "mean_loc": fit.mean,
+        "mean_loc": mean,
         "mean_scale": mean_scale,
         "sd_loc": log_sd,
         "sd_scale": sd_scale,

@@ -357,16 +357,20 @@ def _population_terms(state, mean, log_sd):
     return value + _log_prior(mean, log_sd), slope, np.block([[mm, ml], [ml.T, ll]])
 
 
-def _em_step(state, mean, log_sd):
-    """Closed-form update of the population from the stores' posterior."""
+def _em_step(state, mean, log_sd, *, diagonal=False):
+    """Closed-form update of the population from the stores' posterior, or its mean field."""
     beta, gradient, precision = state
     weight = np.exp(-2 * log_sd)
-    covariance = np.linalg.inv(precision + np.diag(weight))
-    centre = _times(covariance, _times(precision, beta) + gradient + weight * mean)
+    if diagonal:
+        centre, variance = beta, 1 / (np.diagonal(precision, axis1=1, axis2=2) + weight)
+    else:
+        covariance = np.linalg.inv(precision + np.diag(weight))
+        centre = _times(covariance, _times(precision, beta) + gradient + weight * mean)
+        variance = np.diagonal(covariance, axis1=1, axis2=2)
     n_stores = len(beta)
     prior_mean, scale = priors(mean.size)
     mean = (weight * centre.sum(0) + prior_mean) / (n_stores * weight + 1)
-    square = ((centre - mean) ** 2 + np.diagonal(covariance, axis1=1, axis2=2)).sum(0)
+    square = ((centre - mean) ** 2 + variance).sum(0)
     # variance v at the peak of -(S - 1) log v / 2 - square / 2v - v / 2 scale^2
     free = (n_stores - 1) / 2
     variance = scale**2 * (np.sqrt(free**2 + square / scale**2) - free)
@@ -394,6 +398,40 @@ def _start(cells: Cells) -> np.ndarray:
     else:
         d = cells.centre[:, 0]
     return np.concatenate([coef, d[:, None]], axis=1)
+
+
+def fit_mean_field(cells: Cells, *, steps: int = 10) -> dict[str, np.ndarray]:
+    """Variational EM: the mean field of each store, and the population's best point.
+
+    Parameters
+    ----------
+    cells : Cells
+        What the stores sold.
+    steps : int
+        Rounds; each takes one Newton step of every store.
+
+    Returns
+    -------
+    dict of array
+        ``mean`` and ``log_sd`` (F + 1,) of the population, ``beta`` (S, F + 1), the stores'
+        centres, and ``curvature`` (S, F + 1), of their likelihoods.
+    """
+    beta, mean, log_sd = _first(cells)
+    for _ in range(steps):
+        beta = _newton_step(cells, beta, mean, log_sd)
+        state = beta, *_expand(cells, beta)[1:]
+        mean, log_sd = _em_step(state, mean, log_sd, diagonal=True)
+    beta = _newton_step(cells, beta, mean, log_sd)
+    curvature = np.diagonal(_expand(cells, beta)[2], axis1=1, axis2=2)
+    return {"mean": mean, "log_sd": log_sd, "beta": beta, "curvature": curvature}
+
+
+def _first(cells):
+    """Stores and population to start from."""
+    beta = _start(cells)
+    mean, log_sd = beta.mean(0), np.log(np.maximum(beta.std(0), 0.1))
+    mean[-1], log_sd[-1] = np.median(beta[:, -1]), np.log(0.3)
+    return beta, mean, log_sd
 
 
 def fit_structured(cells: Cells, *, max_steps: int = 60, tolerance: float = 0.01) -> Structured:
@@ -429,9 +467,7 @@ def fit_structured(cells: Cells, *, max_steps: int = 60, tolerance: float = 0.01
     >>> bool(abs(fit.mean[promo] - market.truth["population"].promo) < 0.1)
     True
     """
-    beta = _start(cells)
-    mean, log_sd = beta.mean(0), np.log(np.maximum(beta.std(0), 1.0))
-    mean[-1], log_sd[-1] = np.median(beta[:, -1]), np.log(0.3)
+    beta, mean, log_sd = _first(cells)
     stride = len(beta) // _PART
     if stride > 1:
         few = slice(None, None, stride)
