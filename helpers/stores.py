@@ -737,7 +737,9 @@ class Cells:
         return replace(self, h=self.h[:, stores], attributes=self.attributes[stores], **parts)
 
 
-def count_cells(panel: StorePanel, *, family: Family = "nb1") -> Cells:
+def count_cells(
+    panel: StorePanel, *, family: Family = "nb1", dispersion: float | None = None
+) -> Cells:
     """Reduce the sales to what the likelihood needs, once for all steps of a fit.
 
     Parameters
@@ -746,6 +748,9 @@ def count_cells(panel: StorePanel, *, family: Family = "nb1") -> Cells:
         Sales; what is NaN does not count.
     family : {"nb1", "nb2"}
         Negative binomial with a variance linear or quadratic in the mean.
+    dispersion : float, optional
+        Log dispersion (NB1) around which to tabulate, where a store has too few days to tell. By
+        default each store's own moment estimate.
 
     Returns
     -------
@@ -776,7 +781,7 @@ def count_cells(panel: StorePanel, *, family: Family = "nb1") -> Cells:
         return np.bincount(cell, values, minlength=n_stores * n_patterns)
 
     n, total = summed().astype(float), summed(y)
-    centre = _moment_centre(store, cell, y, n, total, n_stores, n_patterns)
+    centre = _moment_centre(store, cell, y, n, total, n_stores, n_patterns, dispersion)
     if family == "nb2":
         group, centre = store, np.median(centre.reshape(shape), axis=1)
         n_groups = n_stores
@@ -807,7 +812,7 @@ def count_cells(panel: StorePanel, *, family: Family = "nb1") -> Cells:
     )
 
 
-def _moment_centre(store, cell, y, n, total, n_stores, n_patterns):
+def _moment_centre(store, cell, y, n, total, n_stores, n_patterns, known_dispersion=None):
     """Moment estimate of log alpha of NB1 by cell; its mean minus the store's log dispersion."""
     mean = total / np.maximum(n, 1)
     square = np.bincount(store, (y - mean[cell]) ** 2, minlength=n_stores)
@@ -816,6 +821,8 @@ def _moment_centre(store, cell, y, n, total, n_stores, n_patterns):
     known = np.isfinite(ratio) & (ratio > 0)
     ratio = np.where(known, ratio, np.median(ratio[known]) if known.any() else 2.0)
     dispersion = np.log(np.maximum(ratio - 1, 0.1))
+    if known_dispersion is not None:
+        dispersion = np.full(n_stores, float(known_dispersion))
     overall = np.bincount(store, y, minlength=n_stores) / np.maximum(
         np.bincount(store, minlength=n_stores), 1
     )
