@@ -409,6 +409,7 @@ def run_svi(
     rate: float | Callable = 0.1,
     start: Params | None = None,
     loss: Any = None,
+    stable: bool = False,
     chunk: int = 100,
     plateau: float | None = None,
     patience: int = 3,
@@ -437,6 +438,8 @@ def run_svi(
     loss : numpyro.infer.ELBO, optional
         The objective; by default the ELBO from one particle, divergences in closed form where
         they are known.
+    stable : bool
+        Skip steps whose loss or gradient is not finite, instead of an error.
     chunk : int
         Steps between two looks at the loss.
     plateau : float, optional
@@ -459,15 +462,16 @@ def run_svi(
     ValueError
         If model and guide disagree, or the checkpoint is of another fit.
     FloatingPointError
-        If the loss is not finite.
+        If the loss is not finite and the run not ``stable``.
     """
     check_guide(model, guide, *data)
     svi = SVI(model, guide, numpyro.optim.Adam(rate), loss or TraceMeanField_ELBO())
+    update = svi.stable_update if stable else svi.update
     state = jax.jit(partial(svi.init, init_params=start))(jax.random.PRNGKey(seed), *data)
 
     @partial(jax.jit, static_argnums=1)
     def advance(state, length, *data):
-        return jax.lax.scan(lambda s, _: svi.update(s, *data), state, length=length)
+        return jax.lax.scan(lambda s, _: update(s, *data), state, length=length)
 
     losses: list[np.ndarray] = []
     done, path = 0, None if checkpoint is None else Path(checkpoint)
@@ -479,7 +483,7 @@ def run_svi(
         state, part = advance(state, length, *data)
         losses.append(np.asarray(part))
         done += length
-        if not np.isfinite(losses[-1]).all():
+        if not stable and not np.isfinite(losses[-1]).all():
             raise FloatingPointError(f"loss not finite before step {done}; lower the rate")
         if path is not None:
             _keep(path, state, losses, done, identity)
