@@ -173,7 +173,7 @@ def test_the_start_is_close_to_the_best_mean_field(cells, structured):
     best = structured.elbo(50, seed=1)
     a_store = (best.mean() - elbo.mean()) / len(cells.n)
     assert 0 < a_store < 12
-    worse = {k: v for k, v in start.items()} | {"coef_z_scale": 3 * start["coef_z_scale"]}
+    worse = start | {"coef_z_scale": 3 * start["coef_z_scale"]}
     other = evaluate_elbo(collapsed_model, mean_field, worse, arrays, n_draws=50, seed=1)
     assert other.mean() < elbo.mean()
 
