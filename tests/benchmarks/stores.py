@@ -69,7 +69,13 @@ def as_in_the_source(n_stores, epochs):
 
 def collapsed(n_stores, steps=FAST_STEPS):
     """Cells, variational EM, and a few steps of Adam on the source's mean field."""
-    import jax.numpy as jnp
+    from helpers.stores import count_cells
+
+    panel = load(n_stores)
+    cells, source = count_cells(panel), panel.source
+    del panel
+
+    import jax.numpy as jnp  # after the peak of loading
 
     from helpers.store_model import (
         collapsed_model,
@@ -79,10 +85,7 @@ def collapsed(n_stores, steps=FAST_STEPS):
         mean_field_start,
         run_svi,
     )
-    from helpers.stores import count_cells
 
-    panel = load(n_stores)
-    cells = count_cells(panel)
     arrays = {name: jnp.asarray(value) for name, value in cells.arrays().items()}
     fit = run_svi(
         *(collapsed_model, mean_field, arrays),
@@ -97,7 +100,7 @@ def collapsed(n_stores, steps=FAST_STEPS):
             collapsed_model, mean_field, fit.params, arrays, n_draws=100, seed=SEED
         )
 
-    return panel.source, loss, (0, 0)
+    return source, loss, (0, 0)
 
 
 def structured(n_stores, _=None):

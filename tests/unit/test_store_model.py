@@ -55,7 +55,7 @@ def random_values(start, seed):
     values["dispersion_mean"] = np.asarray(start["dispersion_mean_loc"]) + 0.3 * rng.normal()
     values["dispersion_sd"] = np.exp(start["dispersion_sd_loc"])
     z = np.asarray(start["dispersion_z_loc"])
-    values["dispersion_z"] = z + rng.standard_normal(z.shape)
+    values["dispersion_z"] = z + 0.1 * rng.standard_normal(z.shape)
     return values
 
 
