@@ -486,7 +486,8 @@ def fit_structured(cells: Cells, *, max_steps: int = 60, tolerance: float = 0.01
     state = beta, *_expand(cells, beta)[1:]
     curvature = _population_terms(state, mean, log_sd)[2]
     eigen, vectors = np.linalg.eigh(-curvature)
-    covariance = (vectors / np.maximum(eigen, 1e-3)) @ vectors.T
+    # no direction is vaguer than a standard deviation of two: the priors see to that
+    covariance = (vectors / np.maximum(eigen, 0.25)) @ vectors.T
     return Structured(cells, mean, log_sd, covariance, *state, steps)
 
 
