@@ -40,6 +40,7 @@ lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
 
 bench: $(VENV)/.installed ## time the source's way against ours, for the performance page
 	@$(BIN)/python tests/benchmarks/multilevel.py
+	@$(BIN)/python tests/benchmarks/stores.py
 
 # In processes of their own and before the chapters, which would keep the compiler's memory.
 _build/cache/.warm: $(VENV)/.locked | $(VENV)/.installed

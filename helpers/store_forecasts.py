@@ -12,7 +12,7 @@ from scipy.stats import nbinom
 from helpers.notebook import INTERVAL
 from helpers.stores import Family, StorePanel
 
-_CHUNK = 4_000_000  # numbers held at a time
+_CHUNK = 1_000_000  # numbers held at a time
 
 
 def pattern_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:

@@ -8,13 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import arviz as az
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 
 from helpers.store_posterior import Structured, fit_mean_field, priors
 from helpers.stores import HALF_WIDTH, Cells
@@ -26,6 +24,9 @@ with warnings.catch_warnings():
     from numpyro import handlers
     from numpyro.infer import MCMC, NUTS, SVI, TraceMeanField_ELBO
     from numpyro.infer.util import log_density
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: Sites of the population (all stores share them) and of the stores.
 POPULATION = ("dispersion_mean", "dispersion_sd", "coef_mean", "coef_sd")
@@ -68,7 +69,9 @@ def population(n_features: int) -> dict[str, jax.Array]:
 def store_parameters(n_stores: int, n_features: int) -> tuple[jax.Array, jax.Array]:
     r"""Sample coefficients and log dispersions of stores, not centred.
 
-    .. math:: \theta_{ij} = m_j + s_j z_{ij}, \qquad d_i = m_d + 0.1\, s_d z_i.
+    .. math:: \theta_{ij} = m_j + s_j z_{ij}, \qquad d_i = m_d + s_d z_i,
+
+    with :math:`z_{ij} \sim \text{Normal}(0, 1)` and :math:`z_i \sim \text{Normal}(0, 0.1)`.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def store_parameters(n_stores: int, n_features: int) -> tuple[jax.Array, jax.Arr
     """
     shared = population(n_features)
     with numpyro.plate("stores", n_stores, dim=-2):
-        dispersion_z = numpyro.sample("dispersion_z", dist.Normal(jnp.zeros((n_stores, 1)), 1.0))
+        dispersion_z = numpyro.sample("dispersion_z", dist.Normal(jnp.zeros((n_stores, 1)), 0.1))
         with numpyro.plate("features", n_features, dim=-1):
             coef_z = numpyro.sample("coef_z", dist.Normal(0.0, 1.0))
     return transform(shared | {"dispersion_z": dispersion_z, "coef_z": coef_z})
@@ -116,7 +119,7 @@ def transform(values: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
     mean, sd = (values[f"coef_{part}"][..., None, :] for part in ("mean", "sd"))
     d_mean, d_sd = (jnp.asarray(values[f"dispersion_{part}"])[..., None] for part in ("mean", "sd"))
     coef = mean + sd * values["coef_z"]
-    return coef, d_mean + 0.1 * d_sd * values["dispersion_z"][..., 0]
+    return coef, d_mean + d_sd * values["dispersion_z"][..., 0]
 
 
 def likelihood(mean: jax.Array, dispersion: jax.Array, family: str) -> dist.Distribution:
@@ -307,8 +310,7 @@ def mean_field(*data: Any, **_: Any) -> None:
     normal("dispersion_mean", jnp.array(4.0), jnp.array(1.0))
     normal("dispersion_sd", jnp.array(1.0), jnp.array(0.1), log=True)
     with numpyro.plate("stores", n_stores, dim=-2):
-        # in units of 0.1 the source starts at sd 1: the prior
-        normal("dispersion_z", jnp.zeros((n_stores, 1)), jnp.ones((n_stores, 1)))
+        normal("dispersion_z", jnp.zeros((n_stores, 1)), jnp.full((n_stores, 1), 0.1))
         with numpyro.plate("features", n_features, dim=-1):
             shape = n_stores, n_features
             normal("coef_z", jnp.zeros(shape), jnp.full(shape, 0.5))
@@ -409,6 +411,7 @@ def run_svi(
     rate: float | Callable = 0.1,
     start: Params | None = None,
     loss: Any = None,
+    stable: bool = False,
     chunk: int = 100,
     plateau: float | None = None,
     patience: int = 3,
@@ -437,6 +440,8 @@ def run_svi(
     loss : numpyro.infer.ELBO, optional
         The objective; by default the ELBO from one particle, divergences in closed form where
         they are known.
+    stable : bool
+        Skip steps whose loss or gradient is not finite, instead of an error.
     chunk : int
         Steps between two looks at the loss.
     plateau : float, optional
@@ -459,15 +464,16 @@ def run_svi(
     ValueError
         If model and guide disagree, or the checkpoint is of another fit.
     FloatingPointError
-        If the loss is not finite.
+        If the loss is not finite and the run not ``stable``.
     """
     check_guide(model, guide, *data)
     svi = SVI(model, guide, numpyro.optim.Adam(rate), loss or TraceMeanField_ELBO())
+    update = svi.stable_update if stable else svi.update
     state = jax.jit(partial(svi.init, init_params=start))(jax.random.PRNGKey(seed), *data)
 
     @partial(jax.jit, static_argnums=1)
     def advance(state, length, *data):
-        return jax.lax.scan(lambda s, _: svi.update(s, *data), state, length=length)
+        return jax.lax.scan(lambda s, _: update(s, *data), state, length=length)
 
     losses: list[np.ndarray] = []
     done, path = 0, None if checkpoint is None else Path(checkpoint)
@@ -479,7 +485,7 @@ def run_svi(
         state, part = advance(state, length, *data)
         losses.append(np.asarray(part))
         done += length
-        if not np.isfinite(losses[-1]).all():
+        if not stable and not np.isfinite(losses[-1]).all():
             raise FloatingPointError(f"loss not finite before step {done}; lower the rate")
         if path is not None:
             _keep(path, state, losses, done, identity)
@@ -552,7 +558,7 @@ def mean_field_start(cells: Cells, *, steps: int = 10) -> Params:
     start = {f"coef_{name}": value[:-1] for name, value in parts.items()}
     start |= {f"dispersion_{name}": value[-1] for name, value in parts.items()}
     for name, value in {"z_loc": z, "z_scale": z_scale}.items():
-        start |= {f"coef_{name}": value[:, :-1], f"dispersion_{name}": value[:, -1:]}
+        start |= {f"coef_{name}": value[:, :-1], f"dispersion_{name}": 0.1 * value[:, -1:]}
     return {name: jnp.asarray(value, jnp.float32) for name, value in start.items()}
 
 
@@ -702,6 +708,8 @@ def sample_nuts(
         ``posterior`` with ``mean`` and ``log_sd`` of the population, ``coef`` and
         ``dispersion`` of the stores; ``sample_stats`` with ``diverging`` and ``n_steps``.
     """
+    import arviz as az  # large, and only needed here
+
     size, n_stores = fit.mean.size, len(fit.beta)
     with jax.enable_x64(True):
         density = whitened_log_density(fit)

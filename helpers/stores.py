@@ -97,12 +97,24 @@ class StorePanel:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of all J + K features, those of the calendar first."""
+        """Names of all J + K features.
+
+        Returns
+        -------
+        tuple of str
+            Those of the calendar first.
+        """
         return (*self.calendar.columns, *self.attributes.columns)
 
     @property
     def simulated(self) -> bool:
-        """Whether the sales were simulated."""
+        """Whether the sales were simulated.
+
+        Returns
+        -------
+        bool
+            From ``source``.
+        """
         return self.source == "simulated"
 
     def take(
