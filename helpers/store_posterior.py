@@ -240,6 +240,7 @@ def _series(h, t):
     return value + slope * (t - inside), slope, np.where(outside, 0.0, curvature)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a step too far: its value is refused
 def _values(cells: Cells, beta: np.ndarray):
     """Log likelihood by store, and its derivatives in predictor and log dispersion by cell."""
     n_calendar = cells.calendar.shape[1]
