@@ -491,8 +491,17 @@ def run_svi(
             _keep(path, state, losses, done, identity)
         if progress is not None:
             progress(done, float(losses[-1].mean()))
-    params = {name: np.asarray(value) for name, value in svi.get_params(state).items()}
+    params = {name: _fetch(value) for name, value in svi.get_params(state).items()}
     return Fit(params, np.concatenate(losses) if losses else np.empty(0))
+
+
+def _fetch(value) -> np.ndarray:
+    """The whole array, also where other processes hold parts of it."""
+    if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
+        return np.asarray(value)
+    from jax.experimental.multihost_utils import process_allgather
+
+    return np.asarray(process_allgather(value, tiled=True))
 
 
 def _shapes(state) -> list:
@@ -507,7 +516,7 @@ def _flat(means, plateau, patience) -> bool:
 
 def _keep(path, state, losses, done, identity):
     """Write so that the file is the old state or the whole new one."""
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+    leaves = [_fetch(leaf) for leaf in jax.tree.leaves(state)]
     part = path.with_name(path.name + ".part")
     part.write_bytes(pickle.dumps(identity | {"leaves": leaves, "losses": losses, "done": done}))
     part.replace(path)
