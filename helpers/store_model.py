@@ -664,36 +664,41 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
         density, less that of the standard normal's constant, and the parameters they stand for.
     """
     size = fit.mean.size
-    peak = np.concatenate([fit.mean, fit.log_sd])
-    root = np.linalg.cholesky(fit.covariance)
+    root = np.linalg.cholesky(fit.covariance[size:, size:])
     pull = (fit.precision @ fit.beta[..., None])[..., 0] + fit.gradient
     names = ("n", "total", "h", "centre", "calendar", "attributes")
     cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in names}
     prior_mean, scale = priors(size)
+    solve = partial(jax.scipy.linalg.solve_triangular, lower=True)
 
     def density(w, e):
-        phi = peak + root @ w
-        mean, log_sd = phi[:size], phi[size:]
+        log_sd = fit.log_sd + root @ w[size:]
         weight = jnp.exp(-2 * log_sd)
         lower = jnp.linalg.cholesky(fit.precision + jnp.diag(weight))
-        rest = jax.scipy.linalg.solve_triangular(
-            lower, (pull + weight * mean)[..., None], lower=True
+        both = jnp.concatenate(
+            [jnp.broadcast_to(jnp.diag(weight), lower.shape), pull[..., None]], axis=-1
         )
-        beta = jax.scipy.linalg.solve_triangular(lower, rest + e[..., None], lower=True, trans=1)[
-            ..., 0
-        ]
+        both = solve(lower, both)
+        tie, own = both[..., :-1], both[..., -1]
+        # the means given the scales, stores integrated out: they, too, are normal
+        flat = tie.reshape(-1, size)
+        outer = jnp.linalg.cholesky(jnp.diag(1 + len(e) * weight) - flat.T @ flat)
+        mean = solve(outer, prior_mean + own.ravel() @ flat) + w[:size]
+        mean = solve(outer, mean, trans=1)
+        beta = solve(lower, (own + tie @ mean + e)[..., None], trans=1)[..., 0]
         value = log_likelihood(cells, beta[:, :-1], beta[:, -1], fit.cells.family).sum()
         value -= 0.5 * (weight * (beta - mean) ** 2).sum() + len(e) * log_sd.sum()
         value -= 0.5 * ((mean - prior_mean) ** 2).sum()
         value += (log_sd - 0.5 * (jnp.exp(log_sd) / scale) ** 2).sum()
         value -= jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)).sum()
+        value -= jnp.log(jnp.diagonal(outer)).sum()
         return value, {"mean": mean, "log_sd": log_sd, "beta": beta}
 
     return density
 
 
 def sample_nuts(
-    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.8
+    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.9
 ) -> xr.DataTree:
     """Draw from the exact posterior with NumPyro's NUTS, started from a structured one.
 
@@ -725,6 +730,7 @@ def sample_nuts(
         kernel = NUTS(
             potential_fn=lambda q: -density(q["w"], q["e"])[0],
             target_accept_prob=target_accept,
+            max_tree_depth=4,  # about half a period of a standard normal
         )
         mcmc = MCMC(
             kernel,
