@@ -652,6 +652,9 @@ def evaluate_elbo(
 def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tuple]:
     """Posterior in coordinates in which the structured posterior is standard normal.
 
+    The scales have its covariance. Means given the scales, and stores given both, are normal
+    without a further approximation, so that what is funnel-shaped becomes round.
+
     Parameters
     ----------
     fit : Structured

@@ -19,8 +19,10 @@ from helpers.store_model import (
     plain_model,
     run_svi,
     sample_nuts,
+    whitened_log_density,
 )
 from helpers.store_posterior import fit_mean_field, fit_structured
+from helpers.store_posterior import log_density as joint_density
 from helpers.stores import as_store_panel, contrasts, count_cells, simulate_stores
 
 
@@ -207,14 +209,34 @@ def _bare(panel):
     return market.data[["date", "store", "sales", "open", "promo"]]
 
 
-def test_nuts_agrees_with_the_structured_posterior(cells):
-    fit = fit_structured(cells)
+def test_nuts_agrees_with_the_structured_posterior(structured):
+    fit = structured
     idata = sample_nuts(fit, draws=40, tune=60, chains=1, seed=1)
     assert int(idata["sample_stats"]["diverging"].sum()) == 0
     exact = idata["posterior"]["coef"].to_numpy()[0]
     near = fit.sample(200, seed=1)["coef"]
     off = np.abs(exact.mean(0) - near.mean(0)) / exact.std(0)
     assert np.median(off) < 0.5
+
+
+def test_whitened_density_has_the_right_jacobian(structured, cells):
+    fit = structured.stores(cells.take(slice(3)))
+    size, rng = fit.mean.size, np.random.default_rng(1)
+    with jax.enable_x64(True):
+        density = whitened_log_density(fit)
+
+        def parameters(q):
+            found = density(q[: 2 * size], q[2 * size :].reshape(3, size))[1]
+            return jnp.concatenate([found[k].ravel() for k in ("mean", "log_sd", "beta")])
+
+        turn, off = jax.jit(jax.jacfwd(parameters)), []
+        for _ in range(3):
+            q = rng.standard_normal(5 * size)
+            mean, log_sd, beta = np.split(np.asarray(parameters(q)), [size, 2 * size])
+            value = float(density(q[: 2 * size], q[2 * size :].reshape(3, size))[0])
+            joint = joint_density(fit.cells, beta.reshape(3, size), mean, log_sd)
+            off.append(value - joint - np.linalg.slogdet(np.asarray(turn(q)))[1])
+    np.testing.assert_allclose(off, off[0], atol=1e-5)
 
 
 def test_draws_of_the_guide_have_the_sites_of_the_model(cells):
