@@ -471,7 +471,7 @@ class StoresTruth:
     dispersion, dispersion_sd : float
         Log dispersion :math:`d`: the variance of a day is :math:`\\mu (1 + e^d)`.
     season : float
-        Amplitude of a season with a peak in December, which no model of chapter 10 has.
+        Amplitude of a season with a peak in December, which the model here lacks.
     week_sd : float
         Standard deviation of a shock that a store's week shares, which no model there has.
 
