@@ -1,0 +1,784 @@
+"""The hierarchical model of many stores in NumPyro: plain, collapsed, and how it is fitted."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from helpers.store_posterior import Structured, fit_mean_field, priors
+from helpers.stores import HALF_WIDTH, Cells
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # tqdm warns where notebooks lack widgets
+    import numpyro
+    import numpyro.distributions as dist
+    from numpyro import handlers
+    from numpyro.infer import MCMC, NUTS, SVI, TraceMeanField_ELBO
+    from numpyro.infer.util import log_density
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+#: Sites of the population (all stores share them) and of the stores.
+POPULATION = ("dispersion_mean", "dispersion_sd", "coef_mean", "coef_sd")
+STORE = ("dispersion_z", "coef_z")
+
+Params = dict[str, Any]
+
+
+def population(n_features: int) -> dict[str, jax.Array]:
+    r"""Sample what all stores share, with the priors of the source.
+
+    .. math:: m_j \sim \text{Normal}(0, 1), \quad s_j \sim \text{HalfNormal}(2), \quad
+        m_d \sim \text{Normal}(4, 1), \quad s_d \sim \text{HalfNormal}(1).
+
+    Parameters
+    ----------
+    n_features : int
+        Number of coefficients of a store.
+
+    Returns
+    -------
+    dict of array
+        By site, ``POPULATION``.
+
+    References
+    ----------
+    :cite:`wilhelm_bhm`
+    """
+    with numpyro.plate("features", n_features, dim=-1):
+        coef_mean = numpyro.sample("coef_mean", dist.Normal(0.0, 1.0))
+        coef_sd = numpyro.sample("coef_sd", dist.HalfNormal(2.0))
+    return {
+        "dispersion_mean": numpyro.sample("dispersion_mean", dist.Normal(4.0, 1.0)),
+        "dispersion_sd": numpyro.sample("dispersion_sd", dist.HalfNormal(1.0)),
+        "coef_mean": coef_mean,
+        "coef_sd": coef_sd,
+    }
+
+
+def store_parameters(n_stores: int, n_features: int) -> tuple[jax.Array, jax.Array]:
+    r"""Sample coefficients and log dispersions of stores, not centred.
+
+    .. math:: \theta_{ij} = m_j + s_j z_{ij}, \qquad d_i = m_d + s_d z_i,
+
+    with :math:`z_{ij} \sim \text{Normal}(0, 1)` and :math:`z_i \sim \text{Normal}(0, 0.1)`.
+
+    Parameters
+    ----------
+    n_stores, n_features : int
+        How many.
+
+    Returns
+    -------
+    coef : array, shape (S, F)
+        Coefficients.
+    dispersion : array, shape (S,)
+        Log dispersions.
+    """
+    shared = population(n_features)
+    with numpyro.plate("stores", n_stores, dim=-2):
+        dispersion_z = numpyro.sample("dispersion_z", dist.Normal(jnp.zeros((n_stores, 1)), 0.1))
+        with numpyro.plate("features", n_features, dim=-1):
+            coef_z = numpyro.sample("coef_z", dist.Normal(0.0, 1.0))
+    return transform(shared | {"dispersion_z": dispersion_z, "coef_z": coef_z})
+
+
+def transform(values: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Coefficients and log dispersions from values of the sites.
+
+    Parameters
+    ----------
+    values : mapping of str to array
+        ``POPULATION`` and ``STORE``, draws in front.
+
+    Returns
+    -------
+    coef : array, shape (..., S, F)
+        Coefficients.
+    dispersion : array, shape (..., S)
+        Log dispersions.
+
+    Examples
+    --------
+    >>> zero, one = np.zeros((2, 1)), np.ones((2, 3))
+    >>> coef, dispersion = transform({"coef_mean": one[0], "coef_sd": one[0], "coef_z": one,
+    ...     "dispersion_mean": 4.0, "dispersion_sd": 1.0, "dispersion_z": zero})
+    >>> coef.tolist(), dispersion.tolist()
+    ([[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]], [4.0, 4.0])
+    """
+    mean, sd = (values[f"coef_{part}"][..., None, :] for part in ("mean", "sd"))
+    d_mean, d_sd = (jnp.asarray(values[f"dispersion_{part}"])[..., None] for part in ("mean", "sd"))
+    coef = mean + sd * values["coef_z"]
+    return coef, d_mean + d_sd * values["dispersion_z"][..., 0]
+
+
+def likelihood(mean: jax.Array, dispersion: jax.Array, family: str) -> dist.Distribution:
+    r"""Distribution of a day's sales.
+
+    As the source's code has it, NB1: :math:`\text{Var}(y) = \mu (1 + e^d)`; as its text has it,
+    NB2: :math:`\text{Var}(y) = \mu + \mu^2 e^{-d}`.
+
+    Parameters
+    ----------
+    mean : array
+        Mean :math:`\mu`.
+    dispersion : array
+        Log dispersion :math:`d`, of a shape that goes with the mean's.
+    family : {"nb1", "nb2"}
+        Which of the two.
+
+    Returns
+    -------
+    numpyro.distributions.Distribution
+        Gamma-Poisson.
+
+    Examples
+    --------
+    >>> round(float(likelihood(jnp.array(100.0), jnp.array(0.0), "nb1").variance))
+    200
+    """
+    if family == "nb1":
+        rate = jnp.exp(-dispersion)
+        return dist.GammaPoisson(mean * rate, rate)
+    return dist.NegativeBinomial2(mean, jnp.exp(dispersion))
+
+
+def plain_model(features: jax.Array, sales: jax.Array, *, family: str = "nb1") -> None:
+    """The model with each day of each store in the likelihood.
+
+    Parameters
+    ----------
+    features : array, shape (S, T, F)
+        ``StorePanel.cube()``.
+    sales : array, shape (S, T)
+        Sales, NaN where not observed.
+    family : {"nb1", "nb2"}
+        As :func:`likelihood`.
+    """
+    n_stores, n_days, n_features = features.shape
+    coef, dispersion = store_parameters(n_stores, n_features)
+    observed = jnp.isfinite(sales)
+    predictor = jnp.einsum("stf,sf->st", features, coef)
+    mean = jnp.exp(jnp.where(observed, predictor, 0.0))
+    with (
+        numpyro.plate("all_stores", n_stores, dim=-2),
+        numpyro.plate("days", n_days, dim=-1),
+        handlers.mask(mask=observed),
+    ):
+        numpyro.sample(
+            "sales",
+            likelihood(mean, dispersion[:, None], family),
+            obs=jnp.where(observed, sales, 0.0),
+        )
+
+
+def predictor_of(cells: Mapping[str, jax.Array], coef: jax.Array) -> jax.Array:
+    """Log mean of each store and pattern.
+
+    Parameters
+    ----------
+    cells : mapping of str to array
+        ``Cells.arrays()``.
+    coef : array, shape (..., S, F)
+        Coefficients.
+
+    Returns
+    -------
+    array, shape (..., S, P)
+        The linear predictor.
+    """
+    n_calendar = cells["calendar"].shape[1]
+    constant = (coef[..., n_calendar:] * cells["attributes"]).sum(-1, keepdims=True)
+    return coef[..., :n_calendar] @ cells["calendar"].T + constant
+
+
+def _series(h, t):
+    """Value and slope of Chebyshev series at t, by Clenshaw's recurrence; degree first."""
+    b1 = b2 = s1 = s2 = jnp.zeros_like(t)
+    for k in range(h.shape[0] - 1, 0, -1):
+        s1, s2 = 2 * (t * s1 - s2 / 2 + b1), s1
+        b1, b2 = 2 * t * b1 - b2 + h[k], b1
+    return t * b1 - b2 + h[0], t * s1 - s2 + b1
+
+
+@jax.custom_jvp
+def _tabulated(h, t):
+    inside = jnp.clip(t, -1.0, 1.0)
+    value, slope = _series(h, inside)
+    return value + slope * (t - inside)
+
+
+@_tabulated.defjvp
+def _tabulated_jvp(primals, tangents):
+    h, t = primals
+    inside = jnp.clip(t, -1.0, 1.0)
+    value, slope = _series(h, inside)
+    return value + slope * (t - inside), slope * tangents[1]
+
+
+def log_likelihood(
+    cells: Mapping[str, jax.Array], coef: jax.Array, dispersion: jax.Array, family: str
+) -> jax.Array:
+    r"""Log likelihood of each store from its cells.
+
+    NB1, with :math:`u = \log\mu - d`:
+    :math:`\sum_c h_c(u) - n_c e^u \log(1 + e^d) - Y_c \log(1 + e^{-d})`. NB2, with
+    :math:`r = e^d`: :math:`h(d) + \sum_c Y_c \log \mu_c + n_c r d - (n_c r + Y_c) \log(r + \mu_c)`.
+
+    Parameters
+    ----------
+    cells : mapping of str to array
+        ``Cells.arrays()``.
+    coef : array, shape (S, F)
+        Coefficients.
+    dispersion : array, shape (S,)
+        Log dispersions.
+    family : {"nb1", "nb2"}
+        As the cells were counted.
+
+    Returns
+    -------
+    array, shape (S,)
+        Equal to the sum of the days' log probabilities.
+    """
+    eta, d = predictor_of(cells, coef), dispersion[:, None]
+    n, total = cells["n"], cells["total"]
+    if family == "nb1":
+        u = eta - d
+        h = _tabulated(cells["h"], (u - cells["centre"]) / HALF_WIDTH)
+        rest = n * jnp.exp(u) * jax.nn.softplus(d) + total * jax.nn.softplus(-d)
+        return (h - rest).sum(-1)
+    h = _tabulated(cells["h"], (d - cells["centre"]) / HALF_WIDTH)
+    # r d - r log(r + mu) = -r log(1 + mu / r), and Y (eta - log(r + mu)) likewise
+    rest = n * jnp.exp(d) * jax.nn.softplus(eta - d) + total * jax.nn.softplus(d - eta)
+    return h[:, 0] - rest.sum(-1)
+
+
+def collapsed_model(cells: Mapping[str, jax.Array], *, family: str = "nb1") -> None:
+    """The same model with the days summed over calendar patterns.
+
+    Parameters
+    ----------
+    cells : mapping of str to array
+        ``Cells.arrays()``.
+    family : {"nb1", "nb2"}
+        As the cells were counted.
+    """
+    n_stores, n_features = cells["n"].shape[0], _n_features(cells)
+    coef, dispersion = store_parameters(n_stores, n_features)
+    with numpyro.plate("all_stores", n_stores, dim=-1):
+        numpyro.factor("sales", log_likelihood(cells, coef, dispersion, family))
+
+
+def _n_features(cells) -> int:
+    return cells["calendar"].shape[1] + cells["attributes"].shape[1]
+
+
+def mean_field(*data: Any, **_: Any) -> None:
+    """The source's guide: an independent normal or log-normal for each parameter.
+
+    Parameters
+    ----------
+    *data : arrays
+        What the model takes: the cells, or features and sales.
+    **_ : object
+        Options of the model, which do not matter here.
+    """
+    if isinstance(data[0], Mapping):
+        n_stores, n_features = data[0]["n"].shape[0], _n_features(data[0])
+    else:
+        n_stores, _, n_features = data[0].shape
+
+    def normal(name, loc, scale, log=False):
+        loc = numpyro.param(f"{name}_loc", loc)
+        scale = numpyro.param(f"{name}_scale", scale, constraint=dist.constraints.positive)
+        return numpyro.sample(name, (dist.LogNormal if log else dist.Normal)(loc, scale))
+
+    with numpyro.plate("features", n_features, dim=-1):
+        normal("coef_mean", jnp.ones(n_features), jnp.full(n_features, 0.5))
+        normal("coef_sd", jnp.zeros(n_features), jnp.full(n_features, 0.5), log=True)
+    normal("dispersion_mean", jnp.array(4.0), jnp.array(1.0))
+    normal("dispersion_sd", jnp.array(1.0), jnp.array(0.1), log=True)
+    with numpyro.plate("stores", n_stores, dim=-2):
+        normal("dispersion_z", jnp.zeros((n_stores, 1)), jnp.full((n_stores, 1), 0.1))
+        with numpyro.plate("features", n_features, dim=-1):
+            shape = n_stores, n_features
+            normal("coef_z", jnp.zeros(shape), jnp.full(shape, 0.5))
+
+
+def check_guide(model: Callable, guide: Callable, *data: Any) -> None:
+    """Refuse a guide whose sites or shapes are not the model's.
+
+    NumPyro only warns of a misspelt site, and broadcasts a wrong shape in silence.
+
+    Parameters
+    ----------
+    model, guide : callable
+        To compare.
+    *data : arrays
+        What both take.
+
+    Raises
+    ------
+    ValueError
+        If a site is missing, unknown or of another shape; the message names it.
+
+    Examples
+    --------
+    >>> check_guide(lambda: numpyro.sample("a", dist.Normal(0, 1)), lambda: None)
+    Traceback (most recent call last):
+    ValueError: guide: site a is missing
+    """
+    shapes = []
+    for program in (model, guide):
+        seeded = handlers.seed(program, jax.random.PRNGKey(0))
+        trace = {}
+
+        def run(program=seeded, trace=trace):
+            for name, site in handlers.trace(program).get_trace(*data).items():
+                if site["type"] == "sample" and not site["is_observed"]:
+                    trace[name] = jnp.shape(site["value"])
+
+        jax.eval_shape(run)
+        shapes.append(trace)
+    wanted, given = shapes
+    for name in (*wanted, *given):
+        if name not in given:
+            raise ValueError(f"guide: site {name} is missing")
+        if name not in wanted:
+            raise ValueError(f"guide: site {name} is not in the model")
+        if wanted[name] != given[name]:
+            raise ValueError(
+                f"guide: site {name} has shape {given[name]}, in the model {wanted[name]}"
+            )
+
+
+def cosine(rate: float, steps: int) -> Callable[[jax.Array], jax.Array]:
+    """Learning rate that falls from ``rate`` to zero like half a cosine.
+
+    Parameters
+    ----------
+    rate : float
+        At the start.
+    steps : int
+        When it arrives at zero.
+
+    Returns
+    -------
+    callable
+        Rate by step.
+
+    Examples
+    --------
+    >>> [round(float(cosine(0.1, 10)(step)), 3) for step in (0, 5, 10, 20)]
+    [0.1, 0.05, 0.0, 0.0]
+    """
+    return lambda step: 0.5 * rate * (1 + jnp.cos(jnp.pi * jnp.clip(step / steps, 0, 1)))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What :func:`run_svi` returns.
+
+    Attributes
+    ----------
+    params : dict of array
+        Parameters of the guide.
+    losses : array, shape (steps,)
+        Loss of each step from one particle, in nats for all data.
+    """
+
+    params: Params
+    losses: np.ndarray
+
+
+def run_svi(
+    model: Callable,
+    guide: Callable,
+    *data: Any,
+    steps: int,
+    seed: int,
+    rate: float | Callable = 0.1,
+    start: Params | None = None,
+    loss: Any = None,
+    stable: bool = False,
+    chunk: int = 100,
+    plateau: float | None = None,
+    patience: int = 3,
+    checkpoint: str | Path | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> Fit:
+    """Fit a guide by stochastic variational inference, with NumPyro's parts.
+
+    Steps run in compiled chunks. After each one the state can be kept, so that a run that was
+    killed goes on where it was and ends with the same numbers.
+
+    Parameters
+    ----------
+    model, guide : callable
+        NumPyro programs; they must agree, see :func:`check_guide`.
+    *data : arrays
+        What both take, as arrays or containers of arrays.
+    steps : int
+        Steps at most.
+    seed : int
+        Seed.
+    rate : float or callable
+        Learning rate of Adam, or a schedule such as :func:`cosine`.
+    start : dict of array, optional
+        Parameters of the guide to start from.
+    loss : numpyro.infer.ELBO, optional
+        The objective; by default the ELBO from one particle, divergences in closed form where
+        they are known.
+    stable : bool
+        Skip steps whose loss or gradient is not finite, instead of an error.
+    chunk : int
+        Steps between two looks at the loss.
+    plateau : float, optional
+        Stop when the mean loss of a chunk has not fallen by this much, in nats, for
+        ``patience`` chunks. By default all steps run.
+    patience : int
+        See ``plateau``.
+    checkpoint : str or pathlib.Path, optional
+        File that holds the state after each chunk. A run that finds it goes on from it.
+    progress : callable, optional
+        Called after each chunk with the step and its mean loss.
+
+    Returns
+    -------
+    Fit
+        Parameters and losses.
+
+    Raises
+    ------
+    ValueError
+        If model and guide disagree, or the checkpoint is of another fit.
+    FloatingPointError
+        If the loss is not finite and the run not ``stable``.
+    """
+    check_guide(model, guide, *data)
+    svi = SVI(model, guide, numpyro.optim.Adam(rate), loss or TraceMeanField_ELBO())
+    update = svi.stable_update if stable else svi.update
+    state = jax.jit(partial(svi.init, init_params=start))(jax.random.PRNGKey(seed), *data)
+
+    @partial(jax.jit, static_argnums=1)
+    def advance(state, length, *data):
+        return jax.lax.scan(lambda s, _: update(s, *data), state, length=length)
+
+    losses: list[np.ndarray] = []
+    done, path = 0, None if checkpoint is None else Path(checkpoint)
+    identity = {"seed": seed, "chunk": chunk, "shapes": _shapes(state)}
+    if path is not None and path.is_file():
+        state, losses, done = _resume(path, state, identity)
+    while done < steps and not _flat([part.mean() for part in losses], plateau, patience):
+        length = min(chunk, steps - done)
+        state, part = advance(state, length, *data)
+        losses.append(np.asarray(part))
+        done += length
+        if not stable and not np.isfinite(losses[-1]).all():
+            raise FloatingPointError(f"loss not finite before step {done}; lower the rate")
+        if path is not None:
+            _keep(path, state, losses, done, identity)
+        if progress is not None:
+            progress(done, float(losses[-1].mean()))
+    params = {name: _fetch(value) for name, value in svi.get_params(state).items()}
+    return Fit(params, np.concatenate(losses) if losses else np.empty(0))
+
+
+def _fetch(value) -> np.ndarray:
+    """The whole array, also where other processes hold parts of it."""
+    if getattr(value, "is_fully_addressable", True) or value.is_fully_replicated:
+        return np.asarray(value)
+    from jax.experimental.multihost_utils import process_allgather
+
+    return np.asarray(process_allgather(value, tiled=True))
+
+
+def _shapes(state) -> list:
+    return [tuple(jnp.shape(leaf)) for leaf in jax.tree.leaves(state)]
+
+
+def _flat(means, plateau, patience) -> bool:
+    if plateau is None or len(means) <= patience:
+        return False
+    return min(means[-patience:]) > min(means[:-patience]) - plateau
+
+
+def _keep(path, state, losses, done, identity):
+    """Write so that the file is the old state or the whole new one."""
+    leaves = [_fetch(leaf) for leaf in jax.tree.leaves(state)]
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(pickle.dumps(identity | {"leaves": leaves, "losses": losses, "done": done}))
+    part.replace(path)
+
+
+def _resume(path, state, identity):
+    kept = pickle.loads(path.read_bytes())
+    if any(kept[name] != value for name, value in identity.items()):
+        raise ValueError(f"{path}: checkpoint of another fit; name another file or delete it")
+    tree = jax.tree.structure(state)
+    leaves = [
+        jax.device_put(leaf, getattr(like, "sharding", None))
+        for leaf, like in zip(kept["leaves"], jax.tree.leaves(state), strict=True)
+    ]
+    return jax.tree.unflatten(tree, leaves), kept["losses"], kept["done"]
+
+
+def mean_field_start(cells: Cells, *, steps: int = 10) -> Params:
+    """Parameters of :func:`mean_field` near its optimum, by variational EM.
+
+    Parameters
+    ----------
+    cells : Cells
+        What the stores sold.
+    steps : int
+        Rounds of :func:`helpers.store_posterior.fit_mean_field`.
+
+    Returns
+    -------
+    dict of array
+        As ``start`` of :func:`run_svi`.
+    """
+    fit = fit_mean_field(cells, steps=steps)
+    mean, log_sd, curvature = fit["mean"], fit["log_sd"], fit["curvature"]
+    sd = np.exp(log_sd)
+    z = (fit["beta"] - mean) / sd
+    curvature = np.maximum(curvature, 0)
+    z_scale = 1 / np.sqrt(curvature * sd**2 + 1)
+    mean_scale = 1 / np.sqrt(curvature.sum(0) + 1)
+    sd_scale = 1 / np.sqrt((curvature * (z**2 + z_scale**2)).sum(0) * sd**2 + 2)
+    log_sd = log_sd + np.r_[np.zeros(sd.size - 1), np.log(10)]
+    parts = {
+        "mean_loc": mean,
+        "mean_scale": mean_scale,
+        "sd_loc": log_sd,
+        "sd_scale": sd_scale,
+    }
+    start = {f"coef_{name}": value[:-1] for name, value in parts.items()}
+    start |= {f"dispersion_{name}": value[-1] for name, value in parts.items()}
+    for name, value in {"z_loc": z, "z_scale": z_scale}.items():
+        start |= {f"coef_{name}": value[:, :-1], f"dispersion_{name}": 0.1 * value[:, -1:]}
+    return {name: jnp.asarray(value, jnp.float32) for name, value in start.items()}
+
+
+def guide_draws(
+    guide: Callable, params: Params, *data: Any, n_draws: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Draw coefficients and dispersions from a fitted guide.
+
+    Parameters
+    ----------
+    guide : callable
+        Such as :func:`mean_field`.
+    params : dict of array
+        Its parameters.
+    *data : arrays
+        What it takes.
+    n_draws : int
+        Draws.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    dict of array
+        ``coef`` (D, S, F) and ``dispersion`` (D, S), and the sites of the population.
+    """
+    program = handlers.substitute(guide, data=params)
+
+    def one(key):
+        trace = handlers.trace(handlers.seed(program, key)).get_trace(*data)
+        values = {name: trace[name]["value"] for name in (*POPULATION, *STORE)}
+        coef, dispersion = transform(values)
+        shared = {name: values[name] for name in POPULATION}
+        return shared | {"coef": coef, "dispersion": dispersion}
+
+    keys = jax.random.split(jax.random.PRNGKey(seed), n_draws)
+    draws = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
+    return {name: np.asarray(value) for name, value in draws.items()}
+
+
+def evaluate_elbo(
+    model: Callable, guide: Callable, params: Params, *data: Any, n_draws: int, seed: int
+) -> np.ndarray:
+    """Log joint density less log density of the guide, draw by draw; the ELBO is their mean.
+
+    Parameters
+    ----------
+    model, guide : callable
+        NumPyro programs.
+    params : dict of array
+        Parameters of the guide.
+    *data : arrays
+        What both take.
+    n_draws : int
+        Draws, one after the other, so that memory does not grow with them.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    array, shape (D,)
+        In nats, for all data.
+    """
+    program = handlers.substitute(guide, data=params)
+
+    def one(key, *data):
+        seeded = handlers.seed(program, key)
+        trace = handlers.trace(seeded).get_trace(*data)
+        values = {k: site["value"] for k, site in trace.items() if site["type"] == "sample"}
+        log_guide = sum(
+            site["fn"].log_prob(site["value"]).sum()
+            for site in trace.values()
+            if site["type"] == "sample"
+        )
+        return log_density(model, data, {}, values)[0] - log_guide
+
+    keys = jax.random.split(jax.random.PRNGKey(seed), n_draws)
+    run = jax.jit(lambda keys, *data: jax.lax.map(lambda key: one(key, *data), keys))
+    return np.asarray(run(keys, *data), dtype=float)
+
+
+def _half_normal(w):
+    """Half-normal variable with the quantile that w has under a standard normal."""
+    low = jnp.sqrt(2) * jax.scipy.special.erfinv(jax.scipy.special.ndtr(jnp.minimum(w, 0)))
+    high = -jax.scipy.special.ndtri(0.5 * jax.scipy.special.ndtr(-jnp.maximum(w, 0)))
+    return jnp.where(w < 0, low, high)
+
+
+def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tuple]:
+    """Posterior in coordinates in which the structured posterior is standard normal.
+
+    Clear log scales have its covariance, vague scales half-normal marginals. Means given the
+    scales, and stores given both, are normal without a further approximation, so that what is
+    funnel-shaped becomes round.
+
+    Parameters
+    ----------
+    fit : Structured
+        What :func:`helpers.store_posterior.fit_structured` returns.
+
+    Returns
+    -------
+    callable
+        From population coordinates (2F + 2,) and store coordinates (S, F + 1) to the log
+        density, less that of the standard normal's constant, and the parameters they stand for.
+    """
+    size = fit.mean.size
+    covariance = fit.covariance[size:, size:]
+    # vague scales: their densities have long tails at zero, as half-normal ones have
+    vague = np.sqrt(np.diag(covariance)) > 0.3
+    root = np.linalg.cholesky(np.where(vague | vague[:, None], np.eye(size), covariance))
+    pull = (fit.precision @ fit.beta[..., None])[..., 0] + fit.gradient
+    names = ("n", "total", "h", "centre", "calendar", "attributes")
+    cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in names}
+    prior_mean, scale = priors(size)
+    solve = partial(jax.scipy.linalg.solve_triangular, lower=True)
+
+    def density(w, e):
+        half = _half_normal(w[size:])
+        log_sd = fit.log_sd + jnp.where(vague, jnp.log(half), root @ w[size:])
+        weight = jnp.exp(-2 * log_sd)
+        lower = jnp.linalg.cholesky(fit.precision + jnp.diag(weight))
+        both = jnp.concatenate(
+            [jnp.broadcast_to(jnp.diag(weight), lower.shape), pull[..., None]], axis=-1
+        )
+        both = solve(lower, both)
+        tie, own = both[..., :-1], both[..., -1]
+        # the means given the scales, stores integrated out: they, too, are normal
+        flat = tie.reshape(-1, size)
+        outer = jnp.linalg.cholesky(jnp.diag(1 + len(e) * weight) - flat.T @ flat)
+        mean = solve(outer, prior_mean + own.ravel() @ flat) + w[:size]
+        mean = solve(outer, mean, trans=1)
+        beta = solve(lower, (own + tie @ mean + e)[..., None], trans=1)[..., 0]
+        value = log_likelihood(cells, beta[:, :-1], beta[:, -1], fit.cells.family).sum()
+        value -= 0.5 * (weight * (beta - mean) ** 2).sum() + len(e) * log_sd.sum()
+        value -= 0.5 * ((mean - prior_mean) ** 2).sum()
+        value += (log_sd - 0.5 * (jnp.exp(log_sd) / scale) ** 2).sum()
+        value -= jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)).sum()
+        value -= jnp.log(jnp.diagonal(outer)).sum()
+        turn = 0.5 * (half**2 - w[size:] ** 2) - jnp.log(half)
+        value += jnp.where(vague, turn, 0.0).sum()
+        return value, {"mean": mean, "log_sd": log_sd, "beta": beta}
+
+    return density
+
+
+def sample_nuts(
+    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.9
+) -> xr.DataTree:
+    """Draw from the exact posterior with NumPyro's NUTS, started from a structured one.
+
+    The sampler works in :func:`whitened_log_density`'s coordinates and in double precision:
+    where the structured posterior is right, it sees a standard normal.
+
+    Parameters
+    ----------
+    fit : Structured
+        What :func:`helpers.store_posterior.fit_structured` returns.
+    draws, tune, chains : int
+        Kept draws a chain, tuning draws a chain, number of chains, one after the other.
+    seed : int
+        Seed.
+    target_accept : float
+        Target acceptance rate.
+
+    Returns
+    -------
+    xarray.DataTree
+        ``posterior`` with ``mean`` and ``log_sd`` of the population, ``coef`` and
+        ``dispersion`` of the stores; ``sample_stats`` with ``diverging`` and ``n_steps``.
+    """
+    import arviz as az  # large, and only needed here
+
+    size, n_stores = fit.mean.size, len(fit.beta)
+    with jax.enable_x64(True):
+        density = whitened_log_density(fit)
+        kernel = NUTS(
+            potential_fn=lambda q: -density(q["w"], q["e"])[0],
+            target_accept_prob=target_accept,
+            max_tree_depth=4,  # about half a period of a standard normal
+        )
+        mcmc = MCMC(
+            kernel,
+            num_warmup=tune,
+            num_samples=draws,
+            num_chains=chains,
+            chain_method="sequential",
+            progress_bar=False,
+        )
+        rng = np.random.default_rng(seed)
+        start = {
+            "w": rng.standard_normal((chains, 2 * size)),
+            "e": rng.standard_normal((chains, n_stores, size)),
+        }
+        if chains == 1:
+            start = {name: value[0] for name, value in start.items()}
+        mcmc.run(
+            jax.random.PRNGKey(seed),
+            init_params=jax.tree.map(jnp.asarray, start),
+            extra_fields=("diverging", "num_steps"),
+        )
+        coordinates = mcmc.get_samples(group_by_chain=True)
+        back = jax.jit(lambda q: jax.lax.map(lambda one: density(one["w"], one["e"])[1], q))
+        parts = [back({k: v[c] for k, v in coordinates.items()}) for c in range(chains)]
+        values = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+        stats = {k: np.asarray(v) for k, v in mcmc.get_extra_fields(group_by_chain=True).items()}
+    posterior = {
+        "mean": values["mean"],
+        "log_sd": values["log_sd"],
+        "coef": values["beta"][..., :-1],
+        "dispersion": values["beta"][..., -1],
+    }
+    statistics = {"diverging": stats["diverging"], "n_steps": stats["num_steps"]}
+    return az.from_dict({"posterior": posterior, "sample_stats": statistics})
