@@ -649,19 +649,11 @@ def evaluate_elbo(
     return np.asarray(run(keys, *data), dtype=float)
 
 
-def _half_normal(w):
-    """Half-normal variable with the quantile that w has under a standard normal."""
-    low = jnp.sqrt(2) * jax.scipy.special.erfinv(jax.scipy.special.ndtr(jnp.minimum(w, 0)))
-    high = -jax.scipy.special.ndtri(0.5 * jax.scipy.special.ndtr(-jnp.maximum(w, 0)))
-    return jnp.where(w < 0, low, high)
-
-
 def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tuple]:
     """Posterior in coordinates in which the structured posterior is standard normal.
 
-    Clear log scales have its covariance, vague scales half-normal marginals. Means given the
-    scales, and stores given both, are normal without a further approximation, so that what is
-    funnel-shaped becomes round.
+    The scales have its covariance. Means given the scales, and stores given both, are normal
+    without a further approximation, so that what is funnel-shaped becomes round.
 
     Parameters
     ----------
@@ -675,10 +667,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
         density, less that of the standard normal's constant, and the parameters they stand for.
     """
     size = fit.mean.size
-    covariance = fit.covariance[size:, size:]
-    # vague scales: their densities have long tails at zero, as half-normal ones have
-    vague = np.sqrt(np.diag(covariance)) > 0.3
-    root = np.linalg.cholesky(np.where(vague | vague[:, None], np.eye(size), covariance))
+    root = np.linalg.cholesky(fit.covariance[size:, size:])
     pull = (fit.precision @ fit.beta[..., None])[..., 0] + fit.gradient
     names = ("n", "total", "h", "centre", "calendar", "attributes")
     cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in names}
@@ -686,8 +675,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
     solve = partial(jax.scipy.linalg.solve_triangular, lower=True)
 
     def density(w, e):
-        half = _half_normal(w[size:])
-        log_sd = fit.log_sd + jnp.where(vague, jnp.log(half), root @ w[size:])
+        log_sd = fit.log_sd + root @ w[size:]
         weight = jnp.exp(-2 * log_sd)
         lower = jnp.linalg.cholesky(fit.precision + jnp.diag(weight))
         both = jnp.concatenate(
@@ -707,8 +695,6 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
         value += (log_sd - 0.5 * (jnp.exp(log_sd) / scale) ** 2).sum()
         value -= jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)).sum()
         value -= jnp.log(jnp.diagonal(outer)).sum()
-        turn = 0.5 * (half**2 - w[size:] ** 2) - jnp.log(half)
-        value += jnp.where(vague, turn, 0.0).sum()
         return value, {"mean": mean, "log_sd": log_sd, "beta": beta}
 
     return density
