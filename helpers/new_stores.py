@@ -467,7 +467,7 @@ def meet_stores(population: Population, panel: StorePanel, days: np.ndarray) -> 
     >>> chain = learn_population(panel.take(slice(30)), steps=3)
     >>> widths = [meet_stores(chain, panel.take(slice(30, None)), np.arange(400) < n)
     ...     .covariance[:, 0, 0].mean() for n in (0, 7, 28)]
-    >>> widths[0] > widths[1] > widths[2]
+    >>> bool(widths[0] > widths[1] > widths[2])
     True
     """
     contrasts = calendar_contrasts(panel)

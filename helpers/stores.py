@@ -575,7 +575,7 @@ def simulate_stores(
         mean += np.array([by_name[c][i] for i, c in enumerate(chosen)])[:, None]
     day = dates.day_of_year.to_numpy()
     season = np.cos(2 * np.pi * (day - 355) / _YEAR_DAYS)
-    week = np.arange(n_days) // 7
+    week = (np.arange(n_days) + dates[0].weekday()) // 7  # they begin on Monday
     shock = rng.normal(0, truth.week_sd, (n_stores, week[-1] + 1))
     mean = np.exp(mean + truth.season * np.maximum(season, -0.3) ** 3 + shock[:, week])
 
