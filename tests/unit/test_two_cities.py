@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from malformed import MALFORMED, MALFORMED_PRICES, good_frame
+from malformed import MALFORMED, MALFORMED_MEDIA, MALFORMED_PRICES, good_frame
 
 from helpers.tables import DataError
 from helpers.two_cities import (
@@ -325,8 +325,9 @@ def test_the_book_explains_every_message():
     root = Path(__file__).parents[2]
     page = (root / "book" / "how-to-use.md").read_text(encoding="utf-8")
     explained = re.findall(r"^\| `(.+?)` \|", page.split("### What each error means")[1], re.M)
-    messages = [message for _, message in [*MALFORMED.values(), *MALFORMED_PRICES.values()]]
+    tables = (MALFORMED, MALFORMED_PRICES, MALFORMED_MEDIA)
+    messages = [message for table in tables for _, message in table.values()]
     assert [m for m in messages if not any(part in m for part in explained)] == []
-    sources = ("tables", "two_cities", "shared_shocks", "prices")
+    sources = ("tables", "two_cities", "shared_shocks", "prices", "media", "stores")
     raised = [(root / "helpers" / f"{name}.py").read_text() for name in sources]
     assert [part for part in explained if not any(part in text for text in messages + raised)] == []
