@@ -27,6 +27,8 @@ from helpers.bookmaking.book import write_atomically
 
 PACKAGES = ("pymc", "pymc-marketing", "nutpie", "numpyro", "jax", "arviz", "numpy", "pandas")
 POLL_SECONDS = 0.2
+# A kernel is told free ports before it binds them: one that meets another there dies at once.
+STARTS = 3
 
 
 def execute(
@@ -50,6 +52,19 @@ def execute(
     for cell, authored in zip(executed.cells, clean.cells, strict=True):
         cell.metadata = authored.metadata
     return executed
+
+
+def execute_started(
+    notebook: nbformat.NotebookNode, directory: Path, progress: dict[str, int]
+) -> nbformat.NotebookNode:
+    """Execute a notebook; if its kernel dies before the first cell, start another."""
+    for _ in range(STARTS - 1):
+        try:
+            return execute(notebook, directory, progress)
+        except RuntimeError:
+            if progress:
+                raise
+    return execute(notebook, directory, progress)
 
 
 def stderr_lines(notebook: nbformat.NotebookNode) -> list[str]:
@@ -122,7 +137,7 @@ def run(job: dict) -> dict:
     started = time.monotonic()
     progress: dict[str, int] = {}
     try:
-        executed = execute(notebook, Path(job["directory"]), progress)
+        executed = execute_started(notebook, Path(job["directory"]), progress)
     except (PapermillExecutionError, DeadKernelError) as error:
         return {"error": describe(error, notebook, progress["cell_index"])}
     record = {

@@ -196,3 +196,27 @@ def test_a_chapter_too_large_for_binder_fails_the_build(tmp_path, capsys):
     assert main(["--book", str(tmp_path), "build"]) == 1
     assert "01-large peaks at 2" in capsys.readouterr().err
     assert not (tmp_path / "_build" / "html").exists()
+
+
+def test_a_kernel_that_dies_before_the_first_cell_is_started_again(tmp_path):
+    book = tiny_book(tmp_path / "book", one="print('fine')")
+    died = tmp_path / "died"
+    # the same kernel, but its first process ends as one whose port was taken does
+    first = f"import os, sys; p = {str(died)!r}; os.path.exists(p) or (open(p, 'w'), sys.exit(1))"
+    launch = f"{first}; from ipykernel import kernelapp; kernelapp.launch_new_instance()"
+    spec = {
+        "argv": [sys.executable, "-c", launch, "-f", "{connection_file}"],
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    kernel = tmp_path / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+
+    def fragile(scratch):
+        return {"JUPYTER_PATH": str(tmp_path / "jupyter")}
+
+    [result] = execute_book(book, profile="smoke", prepare=fragile)
+    assert not result.error
+    assert died.exists()
+    assert outputs(result.path) == ["fine\n"]
