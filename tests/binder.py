@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 from helpers.bookmaking.book import Book
@@ -12,6 +13,7 @@ from helpers.bookmaking.execute import Result, execute_book, only_build
 
 LIMIT_BYTES = 2 * 2**30
 LIMIT_SECONDS = 600
+NO_GROUP = "no control group for memory can be made here: run as root on Linux"
 GROUPS = {  # control groups of version 2, and of version 1
     Path("/sys/fs/cgroup"): "memory.max",
     Path("/sys/fs/cgroup/memory"): "memory.limit_in_bytes",
@@ -31,7 +33,7 @@ def limit_memory() -> None:
             return
         except OSError:
             continue
-    sys.exit("no control group for memory can be made here: run as root on Linux")
+    sys.exit(NO_GROUP)
 
 
 def binder(scratch: Path) -> dict[str, str]:
@@ -49,8 +51,12 @@ def problem(result: Result) -> str:
 
 def main() -> None:
     """Execute the chapters named on the command line, or all."""
-    book = Book(CHECKOUT)
-    chapters = [book.chapter(name) for name in sys.argv[1:]]
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("chapters", nargs="*")
+    parser.add_argument("--book", type=Path, default=CHECKOUT)
+    arguments = parser.parse_args()
+    book = Book(arguments.book)
+    chapters = [book.chapter(name) for name in arguments.chapters]
     limit_memory()
     with only_build(book):
         results = execute_book(book, profile="full", chapters=chapters, workers=1, prepare=binder)

@@ -66,6 +66,16 @@ def images_have_text(page: Path, site: Path) -> list[str]:
     return [f"{str(image)[:80]}: no alt" for image in images if not image.get("alt", "").strip()]
 
 
+def tables_have_headers(page: Path, site: Path) -> list[str]:
+    """Each table names its columns or its rows in header cells that hold text."""
+    tables = soup(page).select("article table")
+    return [
+        f"{table.get_text(' ', strip=True)[:60]}: no headers"
+        for table in tables
+        if not any(cell.get_text(strip=True) for cell in table.find_all("th"))
+    ]
+
+
 def nothing_comes_from_elsewhere(page: Path, site: Path) -> list[str]:
     """No script, style, font or image of another server."""
     loaded = [one for one in addresses(page, "link", "script", "img", "source") if _is_outside(one)]
@@ -117,6 +127,7 @@ def _is_outside(address: str) -> bool:
 CHECKS = (
     links_lead_somewhere,
     images_have_text,
+    tables_have_headers,
     nothing_comes_from_elsewhere,
     nothing_is_left_over,
     page_has_a_title,

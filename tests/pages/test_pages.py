@@ -74,6 +74,7 @@ def test_a_good_page_has_no_problem(page_of, tmp_path, check):
     good = """<a href="other.html#here">x</a>
     <a href="#t">t</a> <a href="https://a.b/c">out</a>
     <img src="data:image/png;base64,AA" alt="A line"> Is it? 5/home/2
+    <table><tr><th>a</th><td>1</td></tr></table>
     <code>~/tmp/x {term}`y`</code>"""
     assert check(page_of(good), tmp_path) == []
 
@@ -88,6 +89,8 @@ def test_a_good_page_has_no_problem(page_of, tmp_path, check):
         (checks.links_lead_somewhere, "<img src='gone.png' alt='x'>", "no such file"),
         (checks.images_have_text, "<img src='_static/a.js'>", "no alt"),
         (checks.images_have_text, "<img src='_static/a.js' alt=' '>", "no alt"),
+        (checks.tables_have_headers, "<table><tr><td>1</td></tr></table>", "1: no headers"),
+        (checks.tables_have_headers, "<table><tr><th></th><td>1</td></tr></table>", "1: no"),
         (checks.nothing_comes_from_elsewhere, "<script src='https://a.b/c.js'></script>", "a.b"),
         (checks.nothing_comes_from_elsewhere, "<link href='//a.b/c.css' rel='x'>", "a.b"),
         (checks.nothing_comes_from_elsewhere, "<img src='http://a.b/c.png' alt='x'>", "a.b"),
