@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from argparse import ArgumentParser
@@ -30,10 +31,17 @@ def limit_memory() -> None:
             group.mkdir()
             (group / limit).write_text(str(LIMIT_BYTES))
             (group / "cgroup.procs").write_text(str(os.getpid()))
+            atexit.register(leave, root, group)
             return
         except OSError:
             continue
     sys.exit(NO_GROUP)
+
+
+def leave(root: Path, group: Path) -> None:
+    """Go back to where every process is, and remove the group."""
+    (root / "cgroup.procs").write_text(str(os.getpid()))
+    group.rmdir()
 
 
 def binder(scratch: Path) -> dict[str, str]:
