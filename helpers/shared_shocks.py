@@ -17,7 +17,7 @@ from helpers.two_cities import TwoSeries
 DAY_TYPES = ("ordinary", "shared", "first city only", "second city only")
 
 #: Standard deviation of a unit random walk's mode with a period of 30 days.
-_MONTHLY = 1 / (2 * np.sin(np.pi / 30))
+MONTHLY = 1 / (2 * np.sin(np.pi / 30))
 #: Modes with a larger sd are sampled centred: there the data outweigh the prior.
 _CENTRED_ABOVE = 3.5
 
@@ -284,7 +284,7 @@ def shared_shock_model(data: ShockData) -> pm.Model:
         own_sd = pm.LogNormal("own_sd", np.log(0.1), 1)
         exponent = pm.Beta("own_exponent", 2, 2)
         z_own = pm.Normal("z_own", 0, 1, dims=("mode", "city"))
-        own = own_sd * (sd / _MONTHLY)[:, None] ** exponent * z_own
+        own = own_sd * (sd / MONTHLY)[:, None] ** exponent * z_own
 
         # One product of matrices: that is what a gradient costs, and compiling another kind of
         # product would take half a minute.
