@@ -1,0 +1,311 @@
+"""Errors planted in the helpers, one after the other, and the test that catches each.
+
+`make mutants` runs them all and writes `book/planted.json`, which the book shows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[1]
+OUTPUT = CHECKOUT / "book" / "planted.json"
+NEEDED = ("helpers", "tests", "notebooks", "book", "pyproject.toml", "requirements.lock")
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One error: a line of a helper, as it is and as somebody may have written it."""
+
+    chapter: int
+    what: str
+    file: str
+    right: str
+    wrong: str
+
+    @property
+    def tests(self) -> str:
+        """Test file of the helper."""
+        return f"tests/unit/test_{Path(self.file).stem}.py"
+
+
+PLANTED = (
+    Planted(
+        1,
+        "an advertisement lowers sales",
+        "two_cities.py",
+        "+ ads * np.asarray(truth.lift)",
+        "- ads * np.asarray(truth.lift)",
+    ),
+    Planted(
+        1,
+        "the squeeze acts on the other city's week",
+        "two_cities.py",
+        "np.outer(weekday, [truth.squeeze, 1.0])",
+        "np.outer(weekday, [1.0, truth.squeeze])",
+    ),
+    Planted(
+        1,
+        "the drift moves both cities alike, whatever the loading",
+        "two_cities.py",
+        "+ np.outer(shock, loading)",
+        "+ np.outer(shock, [1.0, 1.0])",
+    ),
+    Planted(
+        2,
+        "the loading is left out of the covariance of a day",
+        "shared_shocks.py",
+        "loading**2 * shared + own_b, loading * shared",
+        "loading**2 * shared + own_b, shared",
+    ),
+    Planted(
+        2,
+        "a special day of city B counts as a shared one",
+        "shared_shocks.py",
+        "(quiet, a, b + own_sd[..., 1] ** 2),",
+        "(quiet + own_sd[..., 1] ** 2, a, b),",
+    ),
+    Planted(
+        2,
+        "the shared walk ignores the loading",
+        "shared_shocks.py",
+        "walk[:, None] * loadings + own]",
+        "walk[:, None] + own]",
+    ),
+    Planted(
+        3,
+        "city B's lift in the units of city A",
+        "shared_shocks.py",
+        "lift = lift * data.spread\n",
+        "lift = lift * data.spread[0]\n",
+    ),
+    Planted(
+        3,
+        "a share of sales is not taken back from logarithms",
+        "shared_shocks.py",
+        'return np.expm1(lift) if data.scale == "log" else lift',
+        "return lift",
+    ),
+    Planted(
+        3,
+        "a planted lift raises every day",
+        "two_cities.py",
+        "series.sales * (1 + lift * planted)",
+        "series.sales * (1 + lift)",
+    ),
+    Planted(
+        4,
+        "the elasticity ignores income",
+        "prices.py",
+        "    beta = truth.beta_intercept + truth.beta_slope * income\n",
+        "    beta = truth.beta_intercept + 0 * income\n",
+    ),
+    Planted(
+        4,
+        "incomes of regions in another order",
+        "prices.py",
+        '"median_income": income[row_region],',
+        '"median_income": np.sort(income)[row_region],',
+    ),
+    Planted(
+        4,
+        "prices chase demand although they should not",
+        "prices.py",
+        "price_response * shock",
+        "(price_response + 0.2) * shock",
+    ),
+    Planted(
+        5,
+        "a store's level is forgotten in the precision",
+        "elasticities.py",
+        'd["n"] - k * d["n"] ** 2,',
+        'd["n"],',
+    ),
+    Planted(
+        5,
+        "the correlation of effects has the wrong sign",
+        "elasticities.py",
+        "low, diagonal = correlation * beta_sd,",
+        "low, diagonal = -correlation * beta_sd,",
+    ),
+    Planted(
+        5,
+        "the determinant is left out of the density",
+        "elasticities.py",
+        "(square - explained + pt.log(determinant)).sum()",
+        "(square - explained).sum()",
+    ),
+    Planted(
+        6,
+        "the population's mean in place of a new region",
+        "elasticities.py",
+        "draws[name] = mean + (factor @ z)[..., k, 0]",
+        "draws[name] = mean",
+    ),
+    Planted(
+        6,
+        "effects of a new region drawn without their correlation",
+        "elasticities.py",
+        "    factor = _cholesky(*(population[name].to_numpy() for name in names))\n",
+        "    sds = [population[name].to_numpy() for name in names[:2]]\n"
+        "    factor = _cholesky(*sds, np.zeros_like(sds[0]))\n",
+    ),
+    Planted(
+        6,
+        "the effect of a region taken at its mean, without its spread",
+        "elasticities.py",
+        "(inner @ left + np.linalg.cholesky(inner) @ z)",
+        "(inner @ left)",
+    ),
+    Planted(
+        7,
+        "adstock that does not keep the sum of spend",
+        "media.py",
+        "weights = weights / weights.sum(axis=-2, keepdims=True)",
+        "weights = weights * 1.0",
+    ),
+    Planted(
+        7,
+        "spend works before it is spent",
+        "media.py",
+        "np.vstack([np.zeros((lag, k)), spend])[:n]",
+        "np.vstack([spend, np.zeros((lag, k))])[-n:]",
+    ),
+    Planted(
+        7,
+        "a plan's carry-over after its end is dropped",
+        "media_mix.py",
+        "self._share = adstock(on, draws.alpha, l_max=draws.l_max)[:, lags:]",
+        "self._share = adstock(on, draws.alpha, l_max=draws.l_max)[:, lags:] * on[lags:]",
+    ),
+    Planted(
+        7,
+        "saturation of twice the spend",
+        "media.py",
+        "np.tanh(lam * stock / 2)",
+        "np.tanh(lam * stock)",
+    ),
+    Planted(
+        8,
+        "a lift test in units of money where the model has others",
+        "media_refits.py",
+        'lift["lift_gain"][c] = test.delta_y / top',
+        'lift["lift_gain"][c] = test.delta_y',
+    ),
+    Planted(
+        8,
+        "a lift test adds to nothing instead of to the spend before",
+        "media_refits.py",
+        "(test.x + test.delta_x) / largest[c]",
+        "test.delta_x / largest[c]",
+    ),
+    Planted(
+        8,
+        "contributions in the model's units",
+        "media_refits.py",
+        'beta=top * v["saturation_beta"]',
+        'beta=v["saturation_beta"]',
+    ),
+    Planted(
+        11,
+        "a new store without its attributes",
+        "new_stores.py",
+        "mean = store_contrasts(panel) @ population.regression",
+        "mean = store_contrasts(panel) @ (population.regression * 0)",
+    ),
+    Planted(
+        11,
+        "weeks that begin on Thursday, as the epoch did",
+        "new_stores.py",
+        "return (days + 3) // 7",
+        "return days // 7",
+    ),
+    Planted(
+        11,
+        "a new store's days are not expanded under its own prior",
+        "new_stores.py",
+        "    return _times(covariance, _times(curvature, beta) + gradient + mean @ precision)",
+        "    return _times(covariance, _times(curvature, beta) + gradient)",
+    ),
+    Planted(
+        12,
+        "an empty store has a posterior of its own",
+        "store_sharding.py",
+        '_EMPTY = {"coef_z_scale": 1.0, "dispersion_z_scale": 0.1}',
+        '_EMPTY = {"coef_z_scale": 0.5, "dispersion_z_scale": 0.1}',
+    ),
+    Planted(
+        12,
+        "all processes hold the same stores",
+        "store_sharding.py",
+        "slice(k * own, (k + 1) * own)",
+        "slice(0, own)",
+    ),
+    Planted(
+        12,
+        "a resumed run begins again",
+        "store_model.py",
+        "    if path is not None and path.is_file():\n",
+        "    if False:\n",
+    ),
+)
+
+
+def caught_by(planted: Planted) -> str:
+    """Name of the first test that fails with the error in place; empty if none does."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in NEEDED:
+            source = CHECKOUT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, root / name)
+        file = root / "helpers" / planted.file
+        text = file.read_text()
+        if text.count(planted.right) != 1:
+            sys.exit(f"{planted.file}: {planted.right!r} is there {text.count(planted.right)} times")
+        file.write_text(text.replace(planted.right, planted.wrong))
+        # the working directory comes first on the path, before the installed package
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [*command, "--no-header", planted.tests],
+            cwd=root,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    failed = re.search(r"^(?:FAILED|ERROR) \S+?::(\w+)", done.stdout, re.MULTILINE)
+    if done.returncode == 1 and failed:
+        return failed[1]
+    if done.returncode:
+        sys.exit(f"{planted.what}: pytest ended with {done.returncode}\n{done.stdout[-2000:]}")
+    return ""
+
+
+def main(chapters: Sequence[str]) -> None:
+    """Plant the errors of the chapters named, or all, and keep what caught them."""
+    wanted = [p for p in PLANTED if not chapters or str(p.chapter) in chapters]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(caught_by, wanted))
+    rows = [
+        {"chapter": planted.chapter, "error": planted.what, "caught by": test}
+        for planted, test in zip(wanted, found, strict=True)
+    ]
+    for row in rows:
+        print(f"{row['chapter']:>2}  {row['error']}: {row['caught by'] or 'NOT CAUGHT'}")
+    if not chapters:
+        OUTPUT.write_text(json.dumps(rows, indent=1) + "\n")
+    missed = sum(not row["caught by"] for row in rows)
+    sys.exit(f"{missed} of {len(rows)} planted errors were not caught" if missed else None)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
