@@ -450,7 +450,8 @@ def run_svi(
     patience : int
         See ``plateau``.
     checkpoint : str or pathlib.Path, optional
-        File that holds the state after each chunk. A run that finds it goes on from it.
+        File that holds the state after each chunk. A run that finds it goes on from it. Of
+        several processes the first writes it, and all must see it.
     progress : callable, optional
         Called after each chunk with the step and its mean loss.
 
@@ -469,7 +470,9 @@ def run_svi(
     check_guide(model, guide, *data)
     svi = SVI(model, guide, numpyro.optim.Adam(rate), loss or TraceMeanField_ELBO())
     update = svi.stable_update if stable else svi.update
-    state = jax.jit(partial(svi.init, init_params=start))(jax.random.PRNGKey(seed), *data)
+    # an argument, not a constant of the program: it may be laid over devices as the data are
+    init = jax.jit(lambda key, start, *data: svi.init(key, *data, init_params=start))
+    state = init(jax.random.PRNGKey(seed), start, *data)
 
     @partial(jax.jit, static_argnums=1)
     def advance(state, length, *data):
@@ -517,6 +520,8 @@ def _flat(means, plateau, patience) -> bool:
 def _keep(path, state, losses, done, identity):
     """Write so that the file is the old state or the whole new one."""
     leaves = [_fetch(leaf) for leaf in jax.tree.leaves(state)]
+    if jax.process_index():  # all take part in the fetching, one writes
+        return
     part = path.with_name(path.name + ".part")
     part.write_bytes(pickle.dumps(identity | {"leaves": leaves, "losses": losses, "done": done}))
     part.replace(path)
