@@ -463,10 +463,13 @@ def run_svi(
     Raises
     ------
     ValueError
-        If model and guide disagree, or the checkpoint is of another fit.
+        If model and guide disagree, ``steps`` or ``chunk`` is no positive number, or the
+        checkpoint is of another fit.
     FloatingPointError
         If the loss is not finite and the run not ``stable``.
     """
+    if min(steps, chunk) < 1:
+        raise ValueError(f"steps={steps}, chunk={chunk}: at least 1 each")
     check_guide(model, guide, *data)
     svi = SVI(model, guide, numpyro.optim.Adam(rate), loss or TraceMeanField_ELBO())
     update = svi.stable_update if stable else svi.update
@@ -495,7 +498,7 @@ def run_svi(
         if progress is not None:
             progress(done, float(losses[-1].mean()))
     params = {name: _fetch(value) for name, value in svi.get_params(state).items()}
-    return Fit(params, np.concatenate(losses) if losses else np.empty(0))
+    return Fit(params, np.concatenate(losses))
 
 
 def _fetch(value) -> np.ndarray:

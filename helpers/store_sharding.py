@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,6 +268,110 @@ def save_part(
     own = take_stores(cells, stores)
     own |= {f"start/{name}": value for name, value in take_stores(start, stores).items()}
     np.savez(path, **own)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes of one fit on this machine, as a cluster has them on several.
+
+    Attributes
+    ----------
+    running : list of subprocess.Popen
+        They write to ``log-0.txt`` and so on.
+    directory : pathlib.Path
+        Where their files are.
+    """
+
+    running: list[subprocess.Popen]
+    directory: Path
+
+    def kill(self) -> None:
+        """Kill them all at once, as a power cut does."""
+        for process in self.running:
+            process.kill()
+            process.wait()
+
+    def finish(self, *, seconds: float = 600) -> Fit:
+        """Wait for their end.
+
+        Parameters
+        ----------
+        seconds : float
+            How long at most.
+
+        Returns
+        -------
+        Fit
+            What process 0 wrote.
+
+        Raises
+        ------
+        RuntimeError
+            If one failed or did not end in time, with what it said last. The others, which
+            would wait for it for ever, are killed.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            codes = [process.poll() for process in self.running]
+            if None not in codes or any(codes) or time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        self.kill()
+        for k, code in enumerate(codes):
+            if code:
+                said = (self.directory / f"log-{k}.txt").read_text()[-2000:]
+                raise RuntimeError(f"process {k} of the fit failed:\n{said}")
+        if None in codes:
+            raise RuntimeError(f"process {codes.index(None)} not at its end in {seconds} s")
+        with np.load(self.directory / "fit.npz") as file:
+            params = {name: file[name] for name in file.files}
+        return Fit(losses=params.pop("losses"), params=params)
+
+
+def start_processes(
+    cells: Mapping[str, np.ndarray],
+    start: Params,
+    directory: str | Path,
+    *,
+    processes: int = 1,
+    devices: int = 1,
+    **options: Any,
+) -> Processes:
+    """Start the processes of one fit on this machine.
+
+    Parameters
+    ----------
+    cells, start : mapping of str to array
+        Of all stores, padded to a multiple of all devices.
+    directory : str or pathlib.Path
+        For their files.
+    processes, devices : int
+        How many processes, each with how many virtual devices.
+    **options : object
+        Of the command line: ``steps``, ``chunk``, ``seed``, ``rate``, ``checkpoint``.
+
+    Returns
+    -------
+    Processes
+        They run.
+    """
+    directory = Path(directory)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        options |= {"coordinator": f"localhost:{free.getsockname()[1]}", "processes": processes}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    own = cells["n"].shape[0] // processes
+    running = []
+    for k in range(processes):
+        part = directory / f"part-{k}.npz"
+        save_part(part, cells, start, slice(k * own, (k + 1) * own))
+        words = [f"--{key}={value}" for key, value in options.items()]
+        command = [sys.executable, "-P", "-m", "helpers.store_sharding", str(part), *words]
+        command += [f"--process={k}", f"--out={directory / 'fit.npz'}"]
+        with (directory / f"log-{k}.txt").open("w") as log:
+            running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+    return Processes(running, directory)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import socket
-import subprocess
-import sys
 import time
 
 import jax
@@ -16,8 +12,8 @@ import pytest
 from helpers.store_model import collapsed_model, mean_field, mean_field_start, run_svi
 from helpers.store_sharding import (
     pad_stores,
-    save_part,
     shard_stores,
+    start_processes,
     step_cost,
     store_mesh,
     take_stores,
@@ -43,69 +39,46 @@ def alone(stores):
     return run_svi(collapsed_model, mean_field, cells, start=start, steps=STEPS, rate=0.01, seed=3)
 
 
-def process(part, out, *options, devices=1):
-    """Start a process of the fit with some virtual devices."""
-    command = [sys.executable, "-P", "-m", "helpers.store_sharding", part, "--out", out]
-    fixed = ["--steps", STEPS, "--seed", 3]
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    return subprocess.Popen(
-        [str(word) for word in [*command, *fixed, *options]],
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(*processes):
-    for started in processes:
-        _, stderr = started.communicate(timeout=240)
-        assert started.returncode == 0, stderr
-
-
-def assert_same(path, fit, *, since=0):
-    with np.load(path) as other:
-        np.testing.assert_allclose(other["losses"][since:], fit.losses[since:], rtol=1e-5)
-        for name, value in fit.params.items():
-            np.testing.assert_allclose(other[name], value, rtol=1e-4, atol=1e-4)
+def assert_same(one, other, *, since=0):
+    np.testing.assert_allclose(one.losses[since:], other.losses[since:], rtol=1e-5)
+    for name, value in one.params.items():
+        np.testing.assert_allclose(value, other.params[name], rtol=1e-4, atol=1e-4)
 
 
 def test_two_devices_end_where_one_does(stores, alone, tmp_path):
-    save_part(tmp_path / "all.npz", *stores, slice(None))
-    finish(process(tmp_path / "all.npz", tmp_path / "fit.npz", devices=2))
-    assert_same(tmp_path / "fit.npz", alone)
+    fit = start_processes(*stores, tmp_path, devices=2, steps=STEPS, seed=3).finish()
+    assert_same(fit, alone)
 
 
 def test_two_processes_killed_and_resumed_end_where_one_does(stores, alone, tmp_path):
     kept = tmp_path / "kept"
-    halves = [slice(0, 5), slice(5, 10)]
-    for k, half in enumerate(halves):
-        save_part(tmp_path / f"{k}.npz", *stores, half)
-
-    def both():
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            address = f"localhost:{free.getsockname()[1]}"
-        options = ["--processes", 2, "--coordinator", address, "--chunk", 1, "--checkpoint", kept]
-        return [
-            process(tmp_path / f"{k}.npz", tmp_path / "fit.npz", *options, "--process", k)
-            for k in range(2)
-        ]
-
-    running = both()
+    options = {"processes": 2, "steps": STEPS, "seed": 3, "chunk": 1, "checkpoint": kept}
+    run = start_processes(*stores, tmp_path, **options)
     end = time.monotonic() + 240
-    while not kept.exists() and time.monotonic() < end and running[0].poll() is None:
+    while not kept.exists() and time.monotonic() < end and run.running[0].poll() is None:
         time.sleep(0.02)
-    for started in running:
-        started.kill()
-        started.communicate()
+    run.kill()
     assert not (tmp_path / "fit.npz").exists()  # it was killed before its end
     state = pickle.loads(kept.read_bytes())
     state["losses"][0][:] = -1  # seen again only if the next run goes on from here
     kept.write_bytes(pickle.dumps(state))
-    finish(*both())
-    assert_same(tmp_path / "fit.npz", alone, since=1)
-    with np.load(tmp_path / "fit.npz") as fit:
-        assert fit["losses"][0] == -1
+    fit = start_processes(*stores, tmp_path, **options).finish()
+    assert_same(fit, alone, since=1)
+    assert fit.losses[0] == -1
+
+
+def test_a_process_that_fails_says_why_and_takes_the_others_along(stores, tmp_path):
+    run = start_processes(*stores, tmp_path, processes=2, steps=10**9)
+    run.running[1].kill()
+    with pytest.raises(RuntimeError, match="process 1 of the fit failed"):
+        run.finish(seconds=120)
+    assert run.running[0].returncode
+
+
+def test_a_process_that_does_not_end_is_ended(stores, tmp_path):
+    run = start_processes(*stores, tmp_path, steps=10**9)
+    with pytest.raises(RuntimeError, match="process 0 not at its end"):
+        run.finish(seconds=0.1)
 
 
 def test_a_store_without_days_keeps_its_prior(stores, alone):
