@@ -450,7 +450,8 @@ def run_svi(
     patience : int
         See ``plateau``.
     checkpoint : str or pathlib.Path, optional
-        File that holds the state after each chunk. A run that finds it goes on from it.
+        File that holds the state after each chunk. A run that finds it goes on from it. Of
+        several processes the first writes it, and all must see it.
     progress : callable, optional
         Called after each chunk with the step and its mean loss.
 
@@ -462,14 +463,19 @@ def run_svi(
     Raises
     ------
     ValueError
-        If model and guide disagree, or the checkpoint is of another fit.
+        If model and guide disagree, ``steps`` or ``chunk`` is no positive number, or the
+        checkpoint is of another fit.
     FloatingPointError
         If the loss is not finite and the run not ``stable``.
     """
+    if min(steps, chunk) < 1:
+        raise ValueError(f"steps={steps}, chunk={chunk}: at least 1 each")
     check_guide(model, guide, *data)
     svi = SVI(model, guide, numpyro.optim.Adam(rate), loss or TraceMeanField_ELBO())
     update = svi.stable_update if stable else svi.update
-    state = jax.jit(partial(svi.init, init_params=start))(jax.random.PRNGKey(seed), *data)
+    # an argument, not a constant of the program: it may be laid over devices as the data are
+    init = jax.jit(lambda key, start, *data: svi.init(key, *data, init_params=start))
+    state = init(jax.random.PRNGKey(seed), start, *data)
 
     @partial(jax.jit, static_argnums=1)
     def advance(state, length, *data):
@@ -492,7 +498,7 @@ def run_svi(
         if progress is not None:
             progress(done, float(losses[-1].mean()))
     params = {name: _fetch(value) for name, value in svi.get_params(state).items()}
-    return Fit(params, np.concatenate(losses) if losses else np.empty(0))
+    return Fit(params, np.concatenate(losses))
 
 
 def _fetch(value) -> np.ndarray:
@@ -517,6 +523,8 @@ def _flat(means, plateau, patience) -> bool:
 def _keep(path, state, losses, done, identity):
     """Write so that the file is the old state or the whole new one."""
     leaves = [_fetch(leaf) for leaf in jax.tree.leaves(state)]
+    if jax.process_index():  # all take part in the fetching, one writes
+        return
     part = path.with_name(path.name + ".part")
     part.write_bytes(pickle.dumps(identity | {"leaves": leaves, "losses": losses, "done": done}))
     part.replace(path)

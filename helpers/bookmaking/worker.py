@@ -96,6 +96,12 @@ def describe(
     }
 
 
+def share(process: psutil.Process) -> int:
+    """Bytes of a process; what several share, such as a library's code, is divided by them."""
+    memory = process.memory_full_info()
+    return getattr(memory, "pss", memory.rss)
+
+
 class PeakMemory(threading.Thread):
     """Watch the resident memory of the kernel and its children."""
 
@@ -110,7 +116,7 @@ class PeakMemory(threading.Thread):
             total = 0
             for child in me.children(recursive=True):
                 try:
-                    total += child.memory_info().rss
+                    total += share(child)
                 except psutil.Error:
                     continue  # it ended between the two calls
             self.peak_bytes = max(self.peak_bytes, total)

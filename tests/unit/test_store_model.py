@@ -114,6 +114,8 @@ def test_a_guide_must_have_the_models_sites_and_shapes(cells):
         check_guide(collapsed_model, misspelt, arrays)
     with pytest.raises(ValueError, match="site coef_z has shape"):
         run_svi(collapsed_model, flat, arrays, steps=1, seed=1)
+    with pytest.raises(ValueError, match="steps=0, chunk=100: at least 1 each"):
+        run_svi(collapsed_model, mean_field, arrays, steps=0, seed=1)
 
 
 def test_a_killed_run_resumes_where_it_was(cells, tmp_path):
