@@ -19,7 +19,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
 OUTPUT = CHECKOUT / "book" / "planted.json"
-NEEDED = ("helpers", "tests", "notebooks", "book", "pyproject.toml", "requirements.lock")
+LEFT_OUT = shutil.ignore_patterns(".*", "_build", "*.egg-info", "__pycache__")
 
 
 @dataclass(frozen=True)
@@ -263,14 +263,14 @@ PLANTED = (
 def caught_by(planted: Planted) -> str:
     """Name of the first test that fails with the error in place; empty if none does."""
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        for name in NEEDED:
-            source = CHECKOUT / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, root / name)
+        root = Path(folder) / "book"
+        shutil.copytree(CHECKOUT, root, ignore=LEFT_OUT)
         file = root / "helpers" / planted.file
         text = file.read_text()
         if text.count(planted.right) != 1:
-            sys.exit(f"{planted.file}: {planted.right!r} is there {text.count(planted.right)} times")
+            sys.exit(
+                f"{planted.file}: {planted.right!r} is there {text.count(planted.right)} times"
+            )
         file.write_text(text.replace(planted.right, planted.wrong))
         # the working directory comes first on the path, before the installed package
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
@@ -286,7 +286,7 @@ def caught_by(planted: Planted) -> str:
     if done.returncode == 1 and failed:
         return failed[1]
     if done.returncode:
-        sys.exit(f"{planted.what}: pytest ended with {done.returncode}\n{done.stdout[-2000:]}")
+        sys.exit(f"{planted.what}: pytest ended with {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}")
     return ""
 
 
