@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pymc_extras.prior import Prior
 
-from helpers.media import MediaData, simulate_media_mix
+from helpers.media import MediaData, media_contribution, simulate_media_mix
 from helpers.media_mix import PARAMETERS, build_media_mix, fit_media_mix
 from helpers.media_refits import NO_TEST, Refits, spend_shares
 from helpers.sampling import diagnostics
@@ -53,6 +53,20 @@ def test_refit_equals_a_fresh_fit(refits):
         assert (abs(difference) < 0.25 * sd).all(), name
         ratio = both[0].std(axis=(0, 1)) / both[1].std(axis=(0, 1))
         assert (abs(np.log(ratio)) < 0.4).all(), name
+
+
+def test_draws_are_in_the_units_of_the_table(refits):
+    data = market(2, n_weeks=90)
+    refit = refits.fit(data, draws=100, tune=100, chains=1, seed=1)
+    wide, posterior = refit.data, refit.idata["posterior"].isel(chain=0, draw=-1)
+    alpha, lam, beta = (
+        posterior[name].to_numpy()
+        for name in ("adstock_alpha", "saturation_lam", "saturation_beta")
+    )
+    share = wide.spend / np.maximum(wide.spend.max(axis=0), 1)  # no spend on the placebo
+    in_model = media_contribution(share, alpha=alpha, lam=lam, beta=beta, l_max=6)
+    in_table = refit.draws.media(wide)[-1]
+    np.testing.assert_allclose(in_table, in_model * data.y.max(), rtol=1e-6)
 
 
 def test_a_lift_test_moves_its_channel_only(refits):
