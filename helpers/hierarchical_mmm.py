@@ -36,16 +36,18 @@ _OURS = ("dims", "adstock", "saturation", "scaling", "link")
 KINDS = ("effect", "contribution", "roas", "marginal roas")
 
 #: Priors on the log scale. "alone" has the spread that "mean" and "sd" give to one market.
+#: Standard deviations stay away from 0, where a few markets cannot tell how equal they are and
+#: the sampler diverges; channels with equal effects are better declared global.
 HYPERPRIORS: dict[str, Any] = {
     "mean": Prior("Normal", mu=-1.5, sigma=1.0),
-    "sd": Prior("HalfNormal", sigma=0.5),
-    "alone": Prior("Normal", mu=-1.5, sigma=1.1),
+    "sd": Prior("Gamma", alpha=2, beta=4),
+    "alone": Prior("Normal", mu=-1.5, sigma=1.17),
     "eta": 2.0,
-    "centered": False,  # True where every market's data say much: then it mixes better
+    "centered": True,  # False where markets say little, or effects are nearly the same
     "level_mean": Prior("Normal", mu=-1.0, sigma=1.0),
     "level_sd": Prior("HalfNormal", sigma=1.0),
     "noise_mean": Prior("Normal", mu=-3.0, sigma=1.0),
-    "noise_sd": Prior("HalfNormal", sigma=0.5),
+    "noise_sd": Prior("LogNormal", mu=-1.0, sigma=0.5),
 }
 
 
