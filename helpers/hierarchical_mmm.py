@@ -673,7 +673,8 @@ class HierarchicalMMM:
         kwargs = {"target_accept": 0.95, "nuts_sampler": "nutpie", "progressbar": False} | kwargs
         if kwargs["nuts_sampler"] == "nutpie":  # effect and rate of saturation trade off
             kwargs = {"nuts": {"adaptation": "low_rank"}} | kwargs
-        # computed with the draws: what computes them afterwards shows its progress, asked or not
+        # MMM's own switch, which `fit` has no argument for: deterministics come with the draws.
+        # Computed afterwards they take a second compilation, and show progress, asked or not.
         self.mmm._recompute_deterministics = False
         y = pd.Series(np.asarray(y, dtype=float), index=X.index, name=self.mmm.target_column)
         return self.mmm.fit(X, y, **kwargs)

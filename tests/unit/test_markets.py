@@ -200,7 +200,7 @@ def test_controls_may_be_negative_but_not_blank(tmp_path):
     assert read.columns.tolist() == ["date", "market", *CHANNELS, "gap", "sales"]
     assert (read["gap"] == -1.5).all()
     panel.assign(gap=panel["gap"].where(panel.index > 2)).to_csv(path, index=False)
-    with pytest.raises(DataError, match="gap: 3 blank values .*write 0 where there was none"):
+    with pytest.raises(DataError, match=r"gap: 3 blank values .*write 0 where there was none"):
         load_market_panel(path, channels=CHANNELS, controls="gap")
 
 
