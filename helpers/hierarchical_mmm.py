@@ -137,7 +137,9 @@ class Population:
         columns = [channels.index(channel) for channel in varying]
         dims = self.dims[0], "varying"
         if self.centered and self.eta is None:
-            centre = as_xtensor(mean.values[columns], dims=("varying",))
+            # of sd's shape: PyMC finds no starting point for a length that is known to be one
+            centre = pt.zeros_like(sd.values) + mean.values[columns]
+            centre = as_xtensor(centre, dims=("varying",))
             own = pmd.Normal(f"{name}_log", mu=centre, sigma=sd, dims=dims).values
             log = pt.zeros((own.shape[0], len(channels))) + mean.values
             log = as_xtensor(log[:, columns].set(own), dims=self.dims)
