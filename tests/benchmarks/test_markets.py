@@ -11,7 +11,10 @@ from helpers.bookmaking.cli import CHECKOUT
 
 @pytest.fixture(scope="module")
 def sizes():
-    record = json.loads((CHECKOUT / "book" / "performance_markets.json").read_text())
+    path = CHECKOUT / "book" / "performance_markets.json"
+    if not path.exists():
+        pytest.skip("not measured yet: make bench")
+    record = json.loads(path.read_text())
     return {(one["markets"], one["weeks"], one["channels"]): one for one in record["sizes"]}
 
 

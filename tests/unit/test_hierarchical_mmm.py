@@ -202,7 +202,7 @@ def test_mmm_summarises_and_plots(fitted):
     assert {"tv", "radio"} <= {str(c) for c in np.atleast_1d(contributions.columns)}
     curve = fitted.mmm.sample_saturation_curve(num_points=5, num_samples=20)
     assert {"market", "channel"} <= set(curve.dims)
-    figure, axes = fitted.mmm.plot.contributions_over_time(var=["channel_contribution"])
+    _, axes = fitted.mmm.plot.contributions_over_time(var=["channel_contribution"])
     assert len(np.ravel(axes)) >= len(fitted.markets)
     assert all(ax.has_data() for ax in np.ravel(axes)[: len(fitted.markets)])
 
