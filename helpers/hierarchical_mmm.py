@@ -7,6 +7,7 @@ and :class:`HierarchicalMMM` is a small face over the ``MMM`` that it builds.
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -892,6 +893,7 @@ class HierarchicalMMM:
         chosen = rng.integers(stacked.sizes["sample"], size=n_samples)
         draws = stacked.isel(sample=chosen).drop_vars(["sample", "chain", "draw"])
         draws = draws.rename(sample="draw").expand_dims("chain").transpose("chain", "draw", ...)
+        logging.getLogger("pymc").setLevel(logging.WARNING)  # else it lists what it draws
         drawn = pm.sample_posterior_predictive(
             draws,
             model=mmm.model,
