@@ -7,6 +7,7 @@ and :class:`HierarchicalMMM` is a small face over the ``MMM`` that it builds.
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -36,16 +37,18 @@ _OURS = ("dims", "adstock", "saturation", "scaling", "link")
 KINDS = ("effect", "contribution", "roas", "marginal roas")
 
 #: Priors on the log scale. "alone" has the spread that "mean" and "sd" give to one market.
+#: Standard deviations stay away from 0, where a few markets cannot tell how equal they are and
+#: the sampler diverges; channels with equal effects are better declared global.
 HYPERPRIORS: dict[str, Any] = {
     "mean": Prior("Normal", mu=-1.5, sigma=1.0),
-    "sd": Prior("HalfNormal", sigma=0.5),
-    "alone": Prior("Normal", mu=-1.5, sigma=1.1),
+    "sd": Prior("Gamma", alpha=2, beta=4),
+    "alone": Prior("Normal", mu=-1.5, sigma=1.17),
     "eta": 2.0,
-    "centered": False,  # True where every market's data say much: then it mixes better
+    "centered": True,  # False where markets say little, or effects are nearly the same
     "level_mean": Prior("Normal", mu=-1.0, sigma=1.0),
     "level_sd": Prior("HalfNormal", sigma=1.0),
     "noise_mean": Prior("Normal", mu=-3.0, sigma=1.0),
-    "noise_sd": Prior("HalfNormal", sigma=0.5),
+    "noise_sd": Prior("LogNormal", mu=-1.0, sigma=0.5),
 }
 
 
@@ -135,7 +138,9 @@ class Population:
         columns = [channels.index(channel) for channel in varying]
         dims = self.dims[0], "varying"
         if self.centered and self.eta is None:
-            centre = as_xtensor(mean.values[columns], dims=("varying",))
+            # of sd's shape: PyMC finds no starting point for a length that is known to be one
+            centre = pt.zeros_like(sd.values) + mean.values[columns]
+            centre = as_xtensor(centre, dims=("varying",))
             own = pmd.Normal(f"{name}_log", mu=centre, sigma=sd, dims=dims).values
             log = pt.zeros((own.shape[0], len(channels))) + mean.values
             log = as_xtensor(log[:, columns].set(own), dims=self.dims)
@@ -671,7 +676,8 @@ class HierarchicalMMM:
         kwargs = {"target_accept": 0.95, "nuts_sampler": "nutpie", "progressbar": False} | kwargs
         if kwargs["nuts_sampler"] == "nutpie":  # effect and rate of saturation trade off
             kwargs = {"nuts": {"adaptation": "low_rank"}} | kwargs
-        # computed with the draws: what computes them afterwards shows its progress, asked or not
+        # MMM's own switch, which `fit` has no argument for: deterministics come with the draws.
+        # Computed afterwards they take a second compilation, and show progress, asked or not.
         self.mmm._recompute_deterministics = False
         y = pd.Series(np.asarray(y, dtype=float), index=X.index, name=self.mmm.target_column)
         return self.mmm.fit(X, y, **kwargs)
@@ -887,6 +893,7 @@ class HierarchicalMMM:
         chosen = rng.integers(stacked.sizes["sample"], size=n_samples)
         draws = stacked.isel(sample=chosen).drop_vars(["sample", "chain", "draw"])
         draws = draws.rename(sample="draw").expand_dims("chain").transpose("chain", "draw", ...)
+        logging.getLogger("pymc").setLevel(logging.WARNING)  # else it lists what it draws
         drawn = pm.sample_posterior_predictive(
             draws,
             model=mmm.model,

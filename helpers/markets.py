@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +24,13 @@ from helpers.tables import (
     require_columns,
     text,
 )
+
+_TWO_MARKETS = "mmm_multidimensional_example.csv"
+TWO_MARKETS_URL = (
+    "https://raw.githubusercontent.com/pymc-labs/pymc-marketing/"
+    f"e18505008cc9deedc66cfce374b110e9cc40fd92/data/{_TWO_MARKETS}"
+)
+TWO_MARKETS_SHA256 = "0601b525aea96598afa81eb37e937e9235dcfe37d8b9a63f35a7e52fe5c164a9"
 
 
 @dataclass(frozen=True)
@@ -309,6 +319,7 @@ def load_market_panel(
     market: str = "market",
     target: str = "sales",
     channels: Sequence[str],
+    controls: Sequence[str] = (),
     equal: bool = False,
 ) -> pd.DataFrame:
     """Read a panel of markets and check it, market by market.
@@ -321,6 +332,8 @@ def load_market_panel(
         Columns of dates (YYYY-MM-DD), of market names, and of what advertising is to move.
     channels : sequence of str
         Columns of spend, at least one.
+    controls : sequence of str
+        Columns of what else moves the target, numbers of any sign.
     equal : bool
         Whether to refuse markets whose first or last dates differ. Without it they are kept as
         they are, and a model must mask what was not observed.
@@ -347,7 +360,8 @@ def load_market_panel(
     channels = [channels] if isinstance(channels, str) else list(channels)
     if not channels:
         raise DataError("channels: none given; name the columns of spend")
-    columns = [date, market, *channels, target]
+    controls = [controls] if isinstance(controls, str) else list(controls)
+    columns = [date, market, *channels, *controls, target]
     for name in columns:
         if columns.count(name) > 1:
             raise DataError(f"{name}: given twice; name each column once")
@@ -366,6 +380,8 @@ def load_market_panel(
             blank="write 0 where nothing was spent",
             negative="set refunds to 0 or drop them",
         )
+    for control in controls:
+        frame[control] = numbers(frame, control, keys, blank="write 0 where there was none")
     frame[target] = numbers(
         frame,
         target,
@@ -441,3 +457,70 @@ or mask what was not observed
     raise DataError(
         f"{date}: markets have different dates ({listed(shown)}); {cut}mask what was not observed"
     )
+
+
+def _find_two_markets() -> Path | None:
+    """The file with the right fingerprint; fetched once if the network allows."""
+    given = os.environ.get("MARKET_BOOK_DATA")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "market-book"
+    for folder in [Path(given), cache] if given else [cache]:
+        path = folder / _TWO_MARKETS
+        if path.is_file():
+            if hashlib.sha256(path.read_bytes()).hexdigest() != TWO_MARKETS_SHA256:
+                raise DataError(
+                    f"{_TWO_MARKETS}: not the published file; delete it or fetch it again"
+                )
+            return path
+    try:
+        with urllib.request.urlopen(TWO_MARKETS_URL, timeout=5) as answer:
+            content = answer.read()
+        if hashlib.sha256(content).hexdigest() != TWO_MARKETS_SHA256:
+            return None
+        path = cache / _TWO_MARKETS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError:  # no network, or no place to keep the file
+        return None
+    return path
+
+
+def load_two_markets(*, seed: int = 2022) -> tuple[pd.DataFrame, bool]:
+    """PyMC-Marketing's public example of two markets, or a simulated twin if it cannot be had.
+
+    Looked for in the folder ``MARKET_BOOK_DATA``, in the cache, and on the network.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the twin.
+
+    Returns
+    -------
+    tuple of (pandas.DataFrame, bool)
+        159 weeks of two markets with ``date``, ``market``, spend ``x1`` and ``x2``, two kinds of
+        event, ``event_1`` and ``event_2``, and ``sales``; and whether they are the public ones.
+
+    Raises
+    ------
+    helpers.tables.DataError
+        If a file of its name is not the published one.
+    """
+    path = _find_two_markets()
+    if path is not None:
+        frame = pd.read_csv(path, parse_dates=["date"])
+        frame = frame.rename(columns={"geo": "market", "y": "sales"})
+        return frame.sort_values(["market", "date"], ignore_index=True), True
+    truth = MarketsTruth(
+        channels=("x1", "x2"),
+        effect=(60.0, 40.0),
+        effect_sd=(0.3, 0.3),
+        carry_over=(0.5, 0.3),
+        steepness=(2.0, 2.0),
+        spend=(9000.0, 10000.0),
+        noise=10.0,
+    )
+    frame = simulate_markets(2, seed=seed, truth=truth, n_weeks=159).data
+    week = frame.groupby("market").cumcount()
+    for name, weeks in (("event_1", (20, 80, 130)), ("event_2", (45, 95, 150))):
+        frame.insert(len(frame.columns) - 1, name, week.isin(weeks).astype(int))
+    return frame, False

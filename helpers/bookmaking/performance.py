@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MARKER = "<!-- benchmark table -->"
+MARKETS_MARKER = "<!-- markets benchmark table -->"
 
 
 def benchmark_table(record: Mapping[str, Any]) -> str:
@@ -21,6 +22,26 @@ def benchmark_table(record: Mapping[str, Any]) -> str:
             for way in record["ways"]
         ),
     ]
+    return _with_machine(rows, record)
+
+
+def markets_table(record: Mapping[str, Any]) -> str:
+    """Markdown table of the fits to more and more markets, and what they ran on."""
+    rows = [
+        "| Markets | Weeks | Channels | Draws | Time | CPU time | Largest R-hat | Smallest ESS "
+        "| Divergences | Peak memory |",
+        "| --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+        *(
+            f"| {one['markets']} | {one['weeks']} | {one['channels']} | {one['draws']} "
+            f"| {one['seconds']:.0f} s | {one['cpu_seconds']:.0f} s | {one['rhat']:.3f} "
+            f"| {one['ess']} | {one['divergences']} | {one['peak_mb']} MB |"
+            for one in record["sizes"]
+        ),
+    ]
+    return _with_machine(rows, record)
+
+
+def _with_machine(rows: list[str], record: Mapping[str, Any]) -> str:
     load = " to ".join(f"{load:.1f}" for load in record["load"])
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     return "\n".join(

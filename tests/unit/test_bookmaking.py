@@ -270,6 +270,15 @@ def test_the_performance_page_shows_the_benchmark(tmp_path):
     page = (tmp_path / "stage" / "book" / "performance.md").read_text()
     assert "| by sums | 8 s | 9 s | 4000 | 2000 | 250 | 640 MB | 2 MB |" in page
     assert "2025-01-31, 2 cores, load 0.5 to 1.0; pymc 6.3." in page
+    size = {"markets": 6, "weeks": 104, "channels": 3, "draws": 4000, "seconds": 72.4}
+    size |= {"cpu_seconds": 43.3, "rhat": 1.0035, "ess": 2466, "divergences": 0, "peak_mb": 1029}
+    (book.root / "book" / "performance_markets.json").write_text(
+        json.dumps(record | {"sizes": [size]})
+    )
+    (book.root / "book" / "performance.md").write_text("<!-- markets benchmark table -->\n")
+    stage_book(book, executed(book), tmp_path / "again")
+    page = (tmp_path / "again" / "book" / "performance.md").read_text()
+    assert "| 6 | 104 | 3 | 4000 | 72 s | 43 s | 1.004 | 2466 | 0 | 1029 MB |" in page
 
 
 def test_a_figure_among_other_outputs_gets_a_cell_of_its_own():

@@ -202,7 +202,9 @@ def test_mmm_summarises_and_plots(fitted):
     assert {"tv", "radio"} <= {str(c) for c in np.atleast_1d(contributions.columns)}
     curve = fitted.mmm.sample_saturation_curve(num_points=5, num_samples=20)
     assert {"market", "channel"} <= set(curve.dims)
-    fitted.mmm.plot.contributions_over_time(var=["channel_contribution"])
+    _, axes = fitted.mmm.plot.contributions_over_time(var=["channel_contribution"])
+    assert len(np.ravel(axes)) >= len(fitted.markets)
+    assert all(ax.has_data() for ax in np.ravel(axes)[: len(fitted.markets)])
 
 
 ERRORS = {
@@ -278,10 +280,11 @@ def test_lists_complete_each_other():
 
 
 def test_alone_has_the_spread_that_a_population_gives_to_one_market():
-    mean, sd = HYPERPRIORS["mean"].parameters, HYPERPRIORS["sd"].parameters
-    alone = HYPERPRIORS["alone"].parameters
+    mean, alone = HYPERPRIORS["mean"].parameters, HYPERPRIORS["alone"].parameters
+    sd = HYPERPRIORS["sd"].parameters  # of a gamma distribution
+    square = sd["alpha"] * (sd["alpha"] + 1) / sd["beta"] ** 2
     assert alone["mu"] == mean["mu"]
-    assert alone["sigma"] ** 2 == pytest.approx(mean["sigma"] ** 2 + sd["sigma"] ** 2, rel=0.05)
+    assert alone["sigma"] ** 2 == pytest.approx(mean["sigma"] ** 2 + square, rel=0.02)
 
 
 def test_lkj_correlates_the_channels_that_vary():
@@ -324,10 +327,14 @@ def posterior_of_effects(error, **kwargs):
     return values.transpose("chain", "draw", "market", "channel"), posterior
 
 
+ALONE = HYPERPRIORS["alone"].parameters["sigma"]
 DRIVEN = {
-    "complete": {"sd": Prior("HalfNormal", sigma=0.001)},
+    "complete": {"sd": Prior("HalfNormal", sigma=0.001), "centered": False},
     # a centre that is known, and a population as wide as what one market has alone
-    "no": {"mean": Prior("Normal", mu=-1.5, sigma=0.01), "sd": Prior("Gamma", mu=1.1, sigma=0.01)},
+    "no": {
+        "mean": Prior("Normal", mu=-1.5, sigma=0.01),
+        "sd": Prior("Gamma", mu=ALONE, sigma=0.01),
+    },
 }
 
 
@@ -343,7 +350,7 @@ def test_complete_and_no_pooling_are_limits_of_partial_pooling(limit):
     ).all()
     spread = partial.std(("chain", "draw")) / other.std(("chain", "draw"))
     assert np.abs(spread - 1).max() < 0.12
-    weight = 1.1**2 / (1.1**2 + error**2)  # exact without pooling
+    weight = ALONE**2 / (ALONE**2 + error**2)  # exact without pooling
     exact = weight * MEASURED - (1 - weight) * 1.5
     if limit == "no":
         assert other.mean(("chain", "draw")).to_numpy() == pytest.approx(exact, abs=0.04)

@@ -1,5 +1,7 @@
-"""The simulated panel of markets, and the loader of a reader's own."""
+"""The simulated panel of markets, and the loaders of a reader's own and of the public two."""
 
+import hashlib
+import io
 import re
 from dataclasses import replace
 
@@ -7,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import markets
 from helpers.markets import (
     MarketsTruth,
     carried_over,
     histories,
     load_market_panel,
+    load_two_markets,
     saturated,
     simulate_markets,
 )
@@ -186,3 +190,57 @@ def test_unequal_histories_are_told_market_by_market(tmp_path):
 def test_channels_must_be_named():
     with pytest.raises(DataError, match="channels: none given"):
         load_market_panel("panel.csv", channels=[])
+
+
+def test_controls_may_be_negative_but_not_blank(tmp_path):
+    panel = good_panel().assign(gap=-1.5)
+    path = tmp_path / "panel.csv"
+    panel.to_csv(path, index=False)
+    read = load_market_panel(path, channels=CHANNELS, controls=["gap"])
+    assert read.columns.tolist() == ["date", "market", *CHANNELS, "gap", "sales"]
+    assert (read["gap"] == -1.5).all()
+    panel.assign(gap=panel["gap"].where(panel.index > 2)).to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"gap: 3 blank values .*write 0 where there was none"):
+        load_market_panel(path, channels=CHANNELS, controls="gap")
+
+
+@pytest.fixture
+def no_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("MARKET_BOOK_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_without_network_and_file_the_twin_of_two_markets_serves(no_file, monkeypatch):
+    def cut(*_, **__):
+        raise OSError("network is unreachable")
+
+    monkeypatch.setattr(markets.urllib.request, "urlopen", cut)
+    frame, is_real = load_two_markets()
+    assert not is_real
+    assert frame.columns.tolist() == ["date", "market", "x1", "x2", "event_1", "event_2", "sales"]
+    assert histories(frame)["periods"].tolist() == [159, 159]
+    assert frame.equals(load_two_markets()[0])
+
+
+def test_the_public_file_is_fetched_once_and_checked(no_file, monkeypatch):
+    columns = "date,geo,x1,x2,event_1,event_2,y"
+    content = f"{columns}\n2022-06-06,geo_b,2,0,0,0,5\n2022-06-06,geo_a,1,0,0,1,4\n".encode()
+    calls = []
+
+    def fetch(url, timeout):
+        calls.append(url)
+        return io.BytesIO(content)
+
+    monkeypatch.setattr(markets.urllib.request, "urlopen", fetch)
+    assert load_two_markets()[1] is False  # not the published file
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(markets, "TWO_MARKETS_SHA256", digest)
+    frame, is_real = load_two_markets()
+    assert is_real and frame["market"].tolist() == ["geo_a", "geo_b"]
+    assert frame["sales"].tolist() == [4, 5]
+    load_two_markets()
+    assert len(calls) == 2  # the third time from the cache
+    (no_file / "market-book" / "mmm_multidimensional_example.csv").write_bytes(content + b"x")
+    with pytest.raises(DataError, match="not the published file"):
+        load_two_markets()
