@@ -687,6 +687,12 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
     pull = (fit.precision @ fit.beta[..., None])[..., 0] + fit.gradient
     total_precision = np.eye(size) + fit.precision.sum(0)
     total_pull = prior_mean + pull.sum(0)
+    # a store's days say nothing of types that it is not, nor of days that it never opened
+    spoken = np.diagonal(fit.precision, axis1=1, axis2=2) > 0
+    some = np.argsort(~spoken, axis=1, kind="stable")[:, : spoken.sum(1).max()]
+    rows, pick = np.arange(len(some))[:, None], np.eye(size)[some]
+    precision = fit.precision[rows[..., None], some[..., None], some[:, None]]
+    pull = pull[rows, some]
     names = ("n", "total", "h", "centre", "calendar", "attributes")
     cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in names}
     solve = partial(jax.scipy.linalg.solve_triangular, lower=True)
@@ -695,16 +701,18 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
         log_clear = fit.log_sd + root @ w[size:]
         sd = jnp.where(vague, unit * w[size:], jnp.exp(log_clear))
         # stores as beta = mean + sd z, which holds for a vanishing sd, too
-        tie = sd[:, None] * fit.precision
-        lower = jnp.linalg.cholesky(tie * sd + np.eye(size))
-        both = solve(lower, jnp.concatenate([tie, (sd * pull)[..., None]], axis=-1))
-        tie, own = both[..., :-1], both[..., -1]
+        own_sd = sd[some]
+        tie = own_sd[..., None] * precision
+        lower = jnp.linalg.cholesky(tie * own_sd[:, None] + np.eye(some.shape[1]))
+        both = solve(lower, jnp.concatenate([tie, (own_sd * pull)[..., None]], axis=-1))
+        tie, own = both[..., :-1] @ pick, both[..., -1]
         # the means given the scales, stores integrated out: they, too, are normal
         flat = tie.reshape(-1, size)
         outer = jnp.linalg.cholesky(total_precision - flat.T @ flat)
         mean = solve(outer, total_pull - own.ravel() @ flat) + w[:size]
         mean = solve(outer, mean, trans=1)
-        z = solve(lower, (own - tie @ mean + e)[..., None], trans=1)[..., 0]
+        z = solve(lower, (own - tie @ mean + e[rows, some])[..., None], trans=1)[..., 0]
+        z = jnp.asarray(e).at[rows, some].set(z)
         beta = mean + sd * z
         value = log_likelihood(cells, beta[:, :-1], beta[:, -1], fit.cells.family).sum()
         value -= 0.5 * ((z**2).sum() + ((mean - prior_mean) ** 2).sum() + ((sd / scale) ** 2).sum())
@@ -717,7 +725,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
 
 
 def sample_nuts(
-    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.9
+    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.7
 ) -> xr.DataTree:
     """Draw from the exact posterior with NumPyro's NUTS, started from a structured one.
 
