@@ -1,4 +1,4 @@
-"""The table of the performance page, from the record of `make bench`."""
+"""The tables of the performance page, from the records of `make bench`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,39 @@ def benchmark_table(record: Mapping[str, Any]) -> str:
             for way in record["ways"]
         ),
     ]
+    return "\n".join([*rows, "", _ran_on(record)])
+
+
+def stores_table(record: Mapping[str, Any]) -> str:
+    """Markdown table of the ways to fit a chain of stores, and what they ran on."""
+    rows = [
+        "| Way | Stores | Data | Loss a store | Time | Fit alone | CPU time | Peak memory |",
+        "| :-- | --: | :-- | --: | --: | --: | --: | --: |",
+    ]
+    for way in record["ways"]:
+        loss = f"{way['loss']:.1f}" if "loss" in way else ""
+        rows.append(
+            f"| {way['way'].replace('_', ' ')} | {way['stores']} | {way['data']} | {loss} "
+            f"| {way['seconds']:.1f} s | {way['fit_seconds']:.1f} s | {way['cpu_seconds']:.0f} s "
+            f"| {way['peak_mb']} MB |"
+        )
+    notes = [
+        f"Of the source's {way['epochs']} epochs {way['epochs_run']} ran; the rest of its time is "
+        "extrapolated in proportion."
+        for way in record["ways"]
+        if way.get("epochs_run", 0) < way.get("epochs", 0)
+    ]
+    return "\n".join([*rows, "", " ".join([*notes, _ran_on(record)])])
+
+
+def _ran_on(record: Mapping[str, Any]) -> str:
     load = " to ".join(f"{load:.1f}" for load in record["load"])
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
-    return "\n".join(
-        [*rows, "", f"{record['date']}, {record['machine']}, load {load}; {versions}."]
-    )
+    return f"{record['date']}, {record['machine']}, load {load}; {versions}."
+
+
+#: Records beside the page, each with the place of its table and what writes it.
+TABLES = {
+    "performance.json": (MARKER, benchmark_table),
+    "performance_stores.json": ("<!-- stores benchmark table -->", stores_table),
+}

@@ -67,11 +67,12 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
     status = stage / "book" / "status.md"
     if status.exists():
         status.write_text(status.read_text().replace(MARKER, status_tables(chapters)))
-    benchmark = stage / "book" / "performance.json"
-    if benchmark.exists():
-        table = performance.benchmark_table(json.loads(benchmark.read_text()))
-        page = benchmark.with_suffix(".md")
-        page.write_text(page.read_text().replace(performance.MARKER, table))
+    page = stage / "book" / "performance.md"
+    for name, (marker, table_of) in performance.TABLES.items():
+        benchmark = page.with_name(name)
+        if benchmark.exists():
+            table = table_of(json.loads(benchmark.read_text()))
+            page.write_text(page.read_text().replace(marker, table))
 
 
 def with_outputs(
