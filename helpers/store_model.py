@@ -661,8 +661,8 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
     r"""Posterior in coordinates in which the structured posterior is close to standard normal.
 
     Clear scales enter as logarithms, with its covariance. A vague scale may vanish, so that its
-    logarithm has a long tail; it enters as :math:`|x|` with :math:`x` normal, which is what
-    half-normal means. Means given the scales, and stores given both, are normal without a further
+    logarithm has a long tail; it enters as :math:`|x|`, with a normal prior of :math:`x`, which is
+    what half-normal means, and a hyperbolic sine that reaches from its peak to its prior. Means given the scales, and stores given both, are normal without a further
     approximation, so that what is funnel-shaped becomes round.
 
     Parameters
@@ -682,8 +682,8 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
     variance = np.diag(covariance)
     vague = variance > _VAGUE**2
     root = np.linalg.cholesky(np.where(vague | vague[:, None], np.eye(size), covariance))
-    # no wider than the prior, of which nothing but the scale may be known
-    unit = np.minimum(np.exp(fit.log_sd + np.minimum(variance, 1)), scale)
+    unit = np.exp(fit.log_sd)
+    bend = np.arcsinh(scale / unit) / 3.5
     pull = (fit.precision @ fit.beta[..., None])[..., 0] + fit.gradient
     total_precision = np.eye(size) + fit.precision.sum(0)
     total_pull = prior_mean + pull.sum(0)
@@ -699,7 +699,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
 
     def density(w, e):
         log_clear = fit.log_sd + root @ w[size:]
-        sd = jnp.where(vague, unit * w[size:], jnp.exp(log_clear))
+        sd = jnp.where(vague, unit * jnp.sinh(bend * w[size:]) / bend, jnp.exp(log_clear))
         # stores as beta = mean + sd z, which holds for a vanishing sd, too
         own_sd = sd[some]
         tie = own_sd[..., None] * precision
@@ -716,7 +716,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
         beta = mean + sd * z
         value = log_likelihood(cells, beta[:, :-1], beta[:, -1], fit.cells.family).sum()
         value -= 0.5 * ((z**2).sum() + ((mean - prior_mean) ** 2).sum() + ((sd / scale) ** 2).sum())
-        value += jnp.where(vague, 0.0, log_clear).sum()
+        value += jnp.where(vague, jnp.log(jnp.cosh(bend * w[size:])), log_clear).sum()
         value -= jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)).sum()
         value -= jnp.log(jnp.diagonal(outer)).sum()
         return value, {"mean": mean, "log_sd": jnp.log(jnp.abs(sd)), "beta": beta}
@@ -725,7 +725,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
 
 
 def sample_nuts(
-    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.7
+    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.8
 ) -> xr.DataTree:
     """Draw from the exact posterior with NumPyro's NUTS, started from a structured one.
 
