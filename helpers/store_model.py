@@ -33,7 +33,7 @@ POPULATION = ("dispersion_mean", "dispersion_sd", "coef_mean", "coef_sd")
 STORE = ("dispersion_z", "coef_z")
 
 #: Standard deviation of a log scale from which on it counts as vague.
-_VAGUE = 0.3
+_VAGUE = 0.2
 
 Params = dict[str, Any]
 
@@ -684,15 +684,16 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
     root = np.linalg.cholesky(np.where(vague | vague[:, None], np.eye(size), covariance))
     unit = np.exp(fit.log_sd)
     bend = np.arcsinh(scale / unit) / 3.5
-    pull = (fit.precision @ fit.beta[..., None])[..., 0] + fit.gradient
-    total_precision = np.eye(size) + fit.precision.sum(0)
-    total_pull = prior_mean + pull.sum(0)
+    # expanded where a wide population leaves the stores, which suits narrow ones as well
+    wide = fit.expanded(fit.mean, np.where(vague, np.log(scale), fit.log_sd))
     # a store's days say nothing of types that it is not, nor of days that it never opened
-    spoken = np.diagonal(fit.precision, axis1=1, axis2=2) > 0
+    spoken = np.diagonal(wide.precision, axis1=1, axis2=2) > 0
     some = np.argsort(~spoken, axis=1, kind="stable")[:, : spoken.sum(1).max()]
     rows, pick = np.arange(len(some))[:, None], np.eye(size)[some]
-    precision = fit.precision[rows[..., None], some[..., None], some[:, None]]
-    pull = pull[rows, some]
+    precision = wide.precision[rows[..., None], some[..., None], some[:, None]]
+    pull = (precision @ wide.beta[rows, some, None])[..., 0] + wide.gradient[rows, some]
+    total_precision = np.eye(size) + (pick.transpose(0, 2, 1) @ precision @ pick).sum(0)
+    total_pull = prior_mean + (pull[:, None] @ pick)[:, 0].sum(0)
     names = ("n", "total", "h", "centre", "calendar", "attributes")
     cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in names}
     solve = partial(jax.scipy.linalg.solve_triangular, lower=True)
@@ -725,7 +726,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
 
 
 def sample_nuts(
-    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.8
+    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.75
 ) -> xr.DataTree:
     """Draw from the exact posterior with NumPyro's NUTS, started from a structured one.
 
