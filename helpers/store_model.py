@@ -726,7 +726,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
 
 
 def sample_nuts(
-    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.75
+    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.9
 ) -> xr.DataTree:
     """Draw from the exact posterior with NumPyro's NUTS, started from a structured one.
 
@@ -758,7 +758,7 @@ def sample_nuts(
         kernel = NUTS(
             potential_fn=lambda q: -density(q["w"], q["e"])[0],
             target_accept_prob=target_accept,
-            max_tree_depth=4,  # about half a period of a standard normal
+            max_tree_depth=5,  # once around a standard normal
         )
         mcmc = MCMC(
             kernel,
