@@ -662,8 +662,9 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
 
     Clear scales enter as logarithms, with its covariance. A vague scale may vanish, so that its
     logarithm has a long tail; it enters as :math:`|x|`, with a normal prior of :math:`x`, which is
-    what half-normal means, and a hyperbolic sine that reaches from its peak to its prior. Means given the scales, and stores given both, are normal without a further
-    approximation, so that what is funnel-shaped becomes round.
+    what half-normal means, and a hyperbolic sine that reaches from its peak to its prior. Means
+    given the scales, and stores given both, are normal without a further approximation, so that
+    what is funnel-shaped becomes round.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MARKER = "<!-- benchmark table -->"
+STORES_MARKER = "<!-- stores benchmark table -->"
 
 
 def benchmark_table(record: Mapping[str, Any]) -> str:
@@ -21,7 +22,7 @@ def benchmark_table(record: Mapping[str, Any]) -> str:
             for way in record["ways"]
         ),
     ]
-    return "\n".join([*rows, "", _ran_on(record)])
+    return _with_machine(rows, record)
 
 
 def stores_table(record: Mapping[str, Any]) -> str:
@@ -43,17 +44,12 @@ def stores_table(record: Mapping[str, Any]) -> str:
         for way in record["ways"]
         if way.get("epochs_run", 0) < way.get("epochs", 0)
     ]
-    return "\n".join([*rows, "", " ".join([*notes, _ran_on(record)])])
+    return _with_machine([*rows, "", *notes] if notes else rows, record)
 
 
-def _ran_on(record: Mapping[str, Any]) -> str:
+def _with_machine(rows: list[str], record: Mapping[str, Any]) -> str:
     load = " to ".join(f"{load:.1f}" for load in record["load"])
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
-    return f"{record['date']}, {record['machine']}, load {load}; {versions}."
-
-
-#: Records beside the page, each with the place of its table and what writes it.
-TABLES = {
-    "performance.json": (MARKER, benchmark_table),
-    "performance_stores.json": ("<!-- stores benchmark table -->", stores_table),
-}
+    return "\n".join(
+        [*rows, "", f"{record['date']}, {record['machine']}, load {load}; {versions}."]
+    )

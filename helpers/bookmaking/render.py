@@ -68,11 +68,14 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
     if status.exists():
         status.write_text(status.read_text().replace(MARKER, status_tables(chapters)))
     page = stage / "book" / "performance.md"
-    for name, (marker, table_of) in performance.TABLES.items():
-        benchmark = page.with_name(name)
-        if benchmark.exists():
-            table = table_of(json.loads(benchmark.read_text()))
-            page.write_text(page.read_text().replace(marker, table))
+    for name, marker, table in (
+        ("performance", performance.MARKER, performance.benchmark_table),
+        ("performance_stores", performance.STORES_MARKER, performance.stores_table),
+    ):
+        record = stage / "book" / f"{name}.json"
+        if record.exists():
+            shown = table(json.loads(record.read_text()))
+            page.write_text(page.read_text().replace(marker, shown))
 
 
 def with_outputs(
