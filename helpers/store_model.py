@@ -680,8 +680,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
     size = fit.mean.size
     prior_mean, scale = priors(size)
     covariance = fit.covariance[size:, size:]
-    variance = np.diag(covariance)
-    vague = variance > _VAGUE**2
+    vague = np.diag(covariance) > _VAGUE**2
     root = np.linalg.cholesky(np.where(vague | vague[:, None], np.eye(size), covariance))
     unit = np.exp(fit.log_sd)
     bend = np.arcsinh(scale / unit) / 3.5
