@@ -41,6 +41,7 @@ lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
 bench: $(VENV)/.installed ## time the source's way against ours, for the performance page
 	@$(BIN)/python tests/benchmarks/multilevel.py
 	@$(BIN)/python tests/benchmarks/markets.py
+	@$(BIN)/python tests/benchmarks/stores.py
 
 binder: $(VENV)/.installed ## every chapter with its defaults in Binder's 2 GB (root on Linux)
 	@$(BIN)/python tests/binder.py

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 POPULATION = ("dispersion_mean", "dispersion_sd", "coef_mean", "coef_sd")
 STORE = ("dispersion_z", "coef_z")
 
+#: Standard deviation of a log scale from which on it counts as vague.
+_VAGUE = 0.2
+
 Params = dict[str, Any]
 
 
@@ -479,7 +482,12 @@ def run_svi(
 
     @partial(jax.jit, static_argnums=1)
     def advance(state, length, *data):
-        return jax.lax.scan(lambda s, _: update(s, *data), state, length=length)
+        def step(old, _):
+            new, loss = update(old, *data)
+            # a schedule in double precision must not widen what it moves
+            return jax.tree.map(lambda n, o: n.astype(o.dtype), new, old), loss
+
+        return jax.lax.scan(step, state, length=length)
 
     losses: list[np.ndarray] = []
     done, path = 0, None if checkpoint is None else Path(checkpoint)
@@ -658,10 +666,13 @@ def evaluate_elbo(
 
 
 def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tuple]:
-    """Posterior in coordinates in which the structured posterior is standard normal.
+    r"""Posterior in coordinates in which the structured posterior is close to standard normal.
 
-    The scales have its covariance. Means given the scales, and stores given both, are normal
-    without a further approximation, so that what is funnel-shaped becomes round.
+    Clear scales enter as logarithms, with its covariance. A vague scale may vanish, so that its
+    logarithm has a long tail; it enters as :math:`|x|`, with a normal prior of :math:`x`, which is
+    what half-normal means, and a hyperbolic sine that reaches from its peak to its prior. Means
+    given the scales, and stores given both, are normal without a further approximation, so that
+    what is funnel-shaped becomes round.
 
     Parameters
     ----------
@@ -675,41 +686,55 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
         density, less that of the standard normal's constant, and the parameters they stand for.
     """
     size = fit.mean.size
-    root = np.linalg.cholesky(fit.covariance[size:, size:])
-    pull = (fit.precision @ fit.beta[..., None])[..., 0] + fit.gradient
+    prior_mean, scale = priors(size)
+    covariance = fit.covariance[size:, size:]
+    vague = np.diag(covariance) > _VAGUE**2
+    root = np.linalg.cholesky(np.where(vague | vague[:, None], np.eye(size), covariance))
+    unit = np.exp(fit.log_sd)
+    bend = np.arcsinh(scale / unit) / 3.5
+    # expanded where a wide population leaves the stores, which suits narrow ones as well
+    wide = fit.expanded(fit.mean, np.where(vague, np.log(scale), fit.log_sd))
+    # a store's days say nothing of types that it is not, nor of days that it never opened
+    spoken = np.diagonal(wide.precision, axis1=1, axis2=2) > 0
+    some = np.argsort(~spoken, axis=1, kind="stable")[:, : spoken.sum(1).max()]
+    rows, pick = np.arange(len(some))[:, None], np.eye(size)[some]
+    precision = wide.precision[rows[..., None], some[..., None], some[:, None]]
+    pull = (precision @ wide.beta[rows, some, None])[..., 0] + wide.gradient[rows, some]
+    total_precision = np.eye(size) + (pick.transpose(0, 2, 1) @ precision @ pick).sum(0)
+    total_pull = prior_mean + (pull[:, None] @ pick)[:, 0].sum(0)
     names = ("n", "total", "h", "centre", "calendar", "attributes")
     cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in names}
-    prior_mean, scale = priors(size)
     solve = partial(jax.scipy.linalg.solve_triangular, lower=True)
 
     def density(w, e):
-        log_sd = fit.log_sd + root @ w[size:]
-        weight = jnp.exp(-2 * log_sd)
-        lower = jnp.linalg.cholesky(fit.precision + jnp.diag(weight))
-        both = jnp.concatenate(
-            [jnp.broadcast_to(jnp.diag(weight), lower.shape), pull[..., None]], axis=-1
-        )
-        both = solve(lower, both)
-        tie, own = both[..., :-1], both[..., -1]
+        log_clear = fit.log_sd + root @ w[size:]
+        sd = jnp.where(vague, unit * jnp.sinh(bend * w[size:]) / bend, jnp.exp(log_clear))
+        # stores as beta = mean + sd z, which holds for a vanishing sd, too
+        own_sd = sd[some]
+        tie = own_sd[..., None] * precision
+        lower = jnp.linalg.cholesky(tie * own_sd[:, None] + np.eye(some.shape[1]))
+        both = solve(lower, jnp.concatenate([tie, (own_sd * pull)[..., None]], axis=-1))
+        tie, own = both[..., :-1] @ pick, both[..., -1]
         # the means given the scales, stores integrated out: they, too, are normal
         flat = tie.reshape(-1, size)
-        outer = jnp.linalg.cholesky(jnp.diag(1 + len(e) * weight) - flat.T @ flat)
-        mean = solve(outer, prior_mean + own.ravel() @ flat) + w[:size]
+        outer = jnp.linalg.cholesky(total_precision - flat.T @ flat)
+        mean = solve(outer, total_pull - own.ravel() @ flat) + w[:size]
         mean = solve(outer, mean, trans=1)
-        beta = solve(lower, (own + tie @ mean + e)[..., None], trans=1)[..., 0]
+        z = solve(lower, (own - tie @ mean + e[rows, some])[..., None], trans=1)[..., 0]
+        z = jnp.asarray(e).at[rows, some].set(z)
+        beta = mean + sd * z
         value = log_likelihood(cells, beta[:, :-1], beta[:, -1], fit.cells.family).sum()
-        value -= 0.5 * (weight * (beta - mean) ** 2).sum() + len(e) * log_sd.sum()
-        value -= 0.5 * ((mean - prior_mean) ** 2).sum()
-        value += (log_sd - 0.5 * (jnp.exp(log_sd) / scale) ** 2).sum()
+        value -= 0.5 * ((z**2).sum() + ((mean - prior_mean) ** 2).sum() + ((sd / scale) ** 2).sum())
+        value += jnp.where(vague, jnp.log(jnp.cosh(bend * w[size:])), log_clear).sum()
         value -= jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)).sum()
         value -= jnp.log(jnp.diagonal(outer)).sum()
-        return value, {"mean": mean, "log_sd": log_sd, "beta": beta}
+        return value, {"mean": mean, "log_sd": jnp.log(jnp.abs(sd)), "beta": beta}
 
     return density
 
 
 def sample_nuts(
-    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.9
+    fit: Structured, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.95
 ) -> xr.DataTree:
     """Draw from the exact posterior with NumPyro's NUTS, started from a structured one.
 
@@ -741,7 +766,7 @@ def sample_nuts(
         kernel = NUTS(
             potential_fn=lambda q: -density(q["w"], q["e"])[0],
             target_accept_prob=target_accept,
-            max_tree_depth=4,  # about half a period of a standard normal
+            max_tree_depth=5,  # once around a standard normal
         )
         mcmc = MCMC(
             kernel,

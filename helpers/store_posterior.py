@@ -157,14 +157,30 @@ class Structured:
         """
         if cells.features != self.cells.features:
             raise ValueError("the stores must have the features of the fitted ones")
-        beta = np.broadcast_to(self.mean, (len(cells.n), self.mean.size)).copy()
-        for _ in range(30):
-            new = _newton_step(cells, beta, self.mean, self.log_sd)
+        beta = np.broadcast_to(self.mean, (len(cells.n), self.mean.size))
+        return replace(self, cells=cells, beta=beta).expanded(self.mean, self.log_sd)
+
+    def expanded(self, mean: np.ndarray, log_sd: np.ndarray) -> Structured:
+        """Expand the stores' likelihoods at their peaks under another population.
+
+        Parameters
+        ----------
+        mean, log_sd : array, shape (F + 1,)
+            The other population.
+
+        Returns
+        -------
+        Structured
+            The same population with the likelihoods expanded elsewhere.
+        """
+        beta = self.beta
+        for _ in range(100):
+            new = _newton_step(self.cells, beta, mean, log_sd)
             moved, beta = np.abs(new - beta).max(initial=0.0), new
             if moved < 1e-6:
                 break
-        _, gradient, precision = _expand(cells, beta)
-        return replace(self, cells=cells, beta=beta, gradient=gradient, precision=precision)
+        _, gradient, precision = _expand(self.cells, beta)
+        return replace(self, beta=beta, gradient=gradient, precision=precision)
 
 
 def _times(matrices, vectors):

@@ -362,7 +362,7 @@ def _attributes(frame: pd.DataFrame, store: np.ndarray, first: np.ndarray) -> pd
             frame,
             (given != at_first) & ~(given.isna() & at_first.isna()),
             name,
-            "value{s} that differ within a store",
+            "value{s} unlike the store's first",
             "give each store one value",
             _KEYS,
         )

@@ -286,9 +286,8 @@ def caught_by(planted: Planted) -> str:
     if done.returncode == 1 and failed:
         return failed[1]
     if done.returncode:
-        sys.exit(
-            f"{planted.what}: pytest ended with {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}"
-        )
+        said = (done.stdout + done.stderr)[-2000:]
+        sys.exit(f"{planted.what}: pytest ended with {done.returncode}\n{said}")
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The table of the performance page, from the record of `make bench`."""
+"""The tables of the performance page, from the records of `make bench`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 MARKER = "<!-- benchmark table -->"
 MARKETS_MARKER = "<!-- markets benchmark table -->"
+STORES_MARKER = "<!-- stores benchmark table -->"
 
 
 def benchmark_table(record: Mapping[str, Any]) -> str:
@@ -39,6 +40,28 @@ def markets_table(record: Mapping[str, Any]) -> str:
         ),
     ]
     return _with_machine(rows, record)
+
+
+def stores_table(record: Mapping[str, Any]) -> str:
+    """Markdown table of the ways to fit a chain of stores, and what they ran on."""
+    rows = [
+        "| Way | Stores | Data | Loss a store | Time | Fit alone | CPU time | Peak memory |",
+        "| :-- | --: | :-- | --: | --: | --: | --: | --: |",
+    ]
+    for way in record["ways"]:
+        loss = f"{way['loss']:.1f}" if "loss" in way else ""
+        rows.append(
+            f"| {way['way'].replace('_', ' ')} | {way['stores']} | {way['data']} | {loss} "
+            f"| {way['seconds']:.1f} s | {way['fit_seconds']:.1f} s | {way['cpu_seconds']:.0f} s "
+            f"| {way['peak_mb']} MB |"
+        )
+    notes = [
+        f"Of the source's {way['epochs']} epochs {way['epochs_run']} ran; the rest of its time is "
+        "extrapolated in proportion."
+        for way in record["ways"]
+        if way.get("epochs_run", 0) < way.get("epochs", 0)
+    ]
+    return _with_machine([*rows, "", *notes] if notes else rows, record)
 
 
 def _with_machine(rows: list[str], record: Mapping[str, Any]) -> str:

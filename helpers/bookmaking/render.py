@@ -71,6 +71,7 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
     for name, marker, table in (
         ("performance", performance.MARKER, performance.benchmark_table),
         ("performance_markets", performance.MARKETS_MARKER, performance.markets_table),
+        ("performance_stores", performance.STORES_MARKER, performance.stores_table),
     ):
         record = stage / "book" / f"{name}.json"
         if record.exists():

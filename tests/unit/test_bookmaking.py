@@ -281,6 +281,24 @@ def test_the_performance_page_shows_the_benchmark(tmp_path):
     assert "| 6 | 104 | 3 | 4000 | 72 s | 43 s | 1.004 | 2466 | 0 | 1029 MB |" in page
 
 
+def test_the_performance_page_shows_the_stores(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1")
+    way = {"way": "variational_em", "stores": 1000, "data": "rossmann", "seconds": 3.21}
+    way |= {"fit_seconds": 1.2, "cpu_seconds": 4.4, "peak_mb": 432}
+    source = way | {"way": "as_in_the_source", "epochs": 6000, "epochs_run": 1500}
+    record = {"date": "2025-01-31", "machine": "2 cores", "load": [0.5, 1.0], "versions": {}}
+    record["ways"] = [source, way | {"loss": 6358.24, "loss_error": 0.03}]
+    (book.root / "book" / "performance_stores.json").write_text(json.dumps(record))
+    marker = "<!-- stores benchmark table -->"
+    (book.root / "book" / "performance.md").write_text(f"# Speed\n\n{marker}\n")
+    stage_book(book, executed(book), tmp_path / "stage")
+    page = (tmp_path / "stage" / "book" / "performance.md").read_text()
+    row = "| 1000 | rossmann | 6358.2 | 3.2 s | 1.2 s | 4 s | 432 MB |"
+    assert f"| variational em {row}" in page
+    assert "Of the source's 6000 epochs 1500 ran; the rest of its time is extrapolated" in page
+    assert marker not in page
+
+
 def test_a_figure_among_other_outputs_gets_a_cell_of_its_own():
     mystnb = {"figure": {"name": "fig-a", "caption": "A"}}
     cell = new_code_cell("plot()", id="a", metadata={"mystnb": mystnb, "tags": ["hide-cell"]})

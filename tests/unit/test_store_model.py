@@ -178,6 +178,15 @@ def test_a_run_stops_on_a_plateau(cells):
     assert fit.losses.size < 1000
 
 
+def test_a_schedule_runs_where_other_samplers_switched_to_double_precision(cells):
+    start = mean_field_start(cells)
+    options = {"steps": 4, "seed": 1, "rate": cosine(1e-3, 4), "start": start}
+    with jax.enable_x64(True):
+        fit = run_svi(collapsed_model, mean_field, cells.arrays(), **options)
+    assert {value.dtype for value in fit.params.values()} == {np.dtype("float32")}
+    np.testing.assert_allclose(fit.params["coef_mean_loc"], start["coef_mean_loc"], atol=0.01)
+
+
 def test_the_start_is_close_to_the_best_mean_field(cells, structured):
     arrays = cells.arrays()
     start = mean_field_start(cells)

@@ -151,7 +151,7 @@ BAD = {
     "date: 1 unreadable date": put("date", "10.02.2013"),
     "store: 1 blank value": put("store", None),
     "date, store: 1 repeated row": lambda f: pd.concat([f, f.iloc[[7]]], ignore_index=True),
-    "promo2: 1 value that differ within a store": lambda f: f.assign(
+    "promo2: 1 value unlike the store's first": lambda f: f.assign(
         promo2=f["promo2"].where(f.index != 9, 1 - f["promo2"])
     ),
     "competition_distance: 1 value not above zero": lambda f: f.assign(
