@@ -12,7 +12,7 @@ FIND_PYTHON = for python in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book smoke serve test lint bench binder lock clean
+.PHONY: help setup book smoke serve test lint bench mutants binder lock clean
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 help: ## list the targets
@@ -42,6 +42,9 @@ bench: $(VENV)/.installed ## time the source's way against ours, for the perform
 	@$(BIN)/python tests/benchmarks/multilevel.py
 	@$(BIN)/python tests/benchmarks/markets.py
 	@$(BIN)/python tests/benchmarks/stores.py
+
+mutants: $(VENV)/.installed ## plant errors in the helpers and see which test catches each
+	@$(BIN)/python tests/mutations.py
 
 binder: $(VENV)/.installed ## every chapter with its defaults in Binder's 2 GB (root on Linux)
 	@$(BIN)/python tests/binder.py

@@ -287,6 +287,21 @@ def test_alone_has_the_spread_that_a_population_gives_to_one_market():
     assert alone["sigma"] ** 2 == pytest.approx(mean["sigma"] ** 2 + square, rel=0.02)
 
 
+@pytest.mark.parametrize("centered", [True, False])
+@pytest.mark.parametrize("dims", [("market",), ("market", "channel")])
+def test_markets_differ_by_the_populations_sd(dims, centered):
+    prior = Population(
+        Prior("Normal"), Prior("Gamma", alpha=2, beta=4), dims=dims, centered=centered
+    )
+    with pm.Model(coords={"market": range(50), "channel": ["tv", "radio"]}) as model:
+        prior.create_variable("beta")
+    names = ("beta", "beta_mean", "beta_sd")
+    beta, mean, sd = pm.draw([model[name] for name in names], draws=100, random_seed=1)
+    z = (np.log(beta) - mean[:, None]) / sd[:, None]
+    assert z.std() == pytest.approx(1, abs=0.05)
+    assert abs(z.mean()) < 0.05
+
+
 def test_lkj_correlates_the_channels_that_vary():
     prior = Population(
         Prior("Normal"),
