@@ -360,7 +360,9 @@ def start_processes(
         free.bind(("localhost", 0))
         options |= {"coordinator": f"localhost:{free.getsockname()[1]}", "processes": processes}
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    precision = str(jax.config.jax_enable_x64)  # as here
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    environment["JAX_ENABLE_X64"] = precision
     own = cells["n"].shape[0] // processes
     running = []
     for k in range(processes):

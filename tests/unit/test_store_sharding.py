@@ -23,6 +23,13 @@ from helpers.stores import as_store_panel, count_cells, simulate_stores
 STEPS = 60
 
 
+@pytest.fixture(scope="module", autouse=True)
+def single_precision():
+    """Whatever ran before: some samplers switch JAX to double precision."""
+    with jax.enable_x64(False):
+        yield
+
+
 @pytest.fixture(scope="module")
 def stores():
     """Cells and start of an odd number of stores, padded for two devices."""

@@ -328,6 +328,6 @@ def test_the_book_explains_every_message():
     tables = (MALFORMED, MALFORMED_PRICES, MALFORMED_MEDIA)
     messages = [message for table in tables for _, message in table.values()]
     assert [m for m in messages if not any(part in m for part in explained)] == []
-    sources = ("tables", "two_cities", "shared_shocks", "prices", "media", "stores")
+    sources = ("tables", "two_cities", "shared_shocks", "prices", "media", "markets", "stores")
     raised = [(root / "helpers" / f"{name}.py").read_text() for name in sources]
     assert [part for part in explained if not any(part in text for text in messages + raised)] == []
