@@ -24,12 +24,9 @@ import arviz as az
 from helpers.hierarchical_mmm import HierarchicalMMM
 from helpers.markets import MarketsTruth, simulate_markets
 
-#: Markets, weeks, channels, draws a chain.
-SIZES = {
-    "small": (6, 104, 3, 1000),
-    "middle": (20, 104, 3, 500),
-    "large": (40, 156, 5, 500),
-}
+#: Markets, weeks, channels.
+SIZES = {"small": (6, 104, 3), "middle": (20, 104, 3), "large": (40, 156, 5)}
+DRAWS = 1000  # a chain
 SEED = 1
 OUTPUT = Path(__file__).parents[2] / "book" / "performance_markets.json"
 PACKAGES = ("pymc", "pymc-marketing", "nutpie", "numba", "numpy")
@@ -54,7 +51,7 @@ def record(name: str) -> dict:
     """Time with compilation, effective sample size, memory, and what the sampler says."""
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    n_markets, n_weeks, n_channels, draws = SIZES[name]
+    n_markets, n_weeks, n_channels = SIZES[name]
     panel = simulate_markets(n_markets, seed=SEED, truth=truth(n_channels), n_weeks=n_weeks)
     channels = panel.truth["channels"]
     model = HierarchicalMMM(
@@ -62,7 +59,7 @@ def record(name: str) -> dict:
     )
     X, y = panel.data.drop(columns="sales"), panel.data["sales"]
     started, cpu_started = time.perf_counter(), time.process_time()
-    model.fit(X, y, draws=draws, tune=draws, chains=4, random_seed=SEED, quiet=True)
+    model.fit(X, y, draws=DRAWS, tune=DRAWS, chains=4, random_seed=SEED, quiet=True)
     seconds = time.perf_counter() - started
     cpu_seconds = time.process_time() - cpu_started
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -74,7 +71,7 @@ def record(name: str) -> dict:
         "markets": n_markets,
         "weeks": n_weeks,
         "channels": n_channels,
-        "draws": draws * 4,
+        "draws": DRAWS * 4,
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu_seconds, 1),
         "rhat": round(float(table["r_hat"].max()), 4),

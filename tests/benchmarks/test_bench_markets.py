@@ -11,24 +11,20 @@ from helpers.bookmaking.cli import CHECKOUT
 
 @pytest.fixture(scope="module")
 def sizes():
-    path = CHECKOUT / "book" / "performance_markets.json"
-    if not path.exists():
-        pytest.skip("not measured yet: make bench")
-    record = json.loads(path.read_text())
+    record = json.loads((CHECKOUT / "book" / "performance_markets.json").read_text())
     return {(one["markets"], one["weeks"], one["channels"]): one for one in record["sizes"]}
 
 
 def test_six_markets_take_less_than_two_minutes(sizes):
-    small = sizes[6, 104, 3]
-    assert small["draws"] == 4000 and small["seconds"] < 120
-    assert small["rhat"] <= 1.01 and small["ess"] >= 400
+    assert sizes[6, 104, 3]["seconds"] < 120
 
 
 def test_forty_markets_take_less_than_fifteen_minutes(sizes):
-    large = sizes[40, 156, 5]
-    assert large["seconds"] < 900
-    assert large["rhat"] <= 1.02 and large["ess"] >= 400
+    assert sizes[40, 156, 5]["seconds"] < 900
 
 
-def test_nothing_diverged(sizes):
-    assert [one["divergences"] for one in sizes.values()] == [0] * len(sizes)
+def test_every_size_converged(sizes):
+    for one in sizes.values():
+        assert one["draws"] == 4000
+        assert one["divergences"] == 0
+        assert one["rhat"] <= 1.01 and one["ess"] >= 400
