@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from helpers.media import adstock
+from helpers.published import find_published
 from helpers.simulation import Simulation
 from helpers.tables import (
     DataError,
@@ -124,12 +123,9 @@ def carried_over(spend: np.ndarray, share: np.ndarray, max_lag: int) -> np.ndarr
     >>> carried_over(np.array([[3.0], [0.0], [0.0]]), np.array([0.5]), 2).ravel().tolist()
     [2.0, 1.0, 0.0]
     """
-    weights = np.asarray(share, dtype=float)[..., None] ** np.arange(max_lag)
-    weights = weights / weights.sum(axis=-1, keepdims=True)
-    pressure = np.zeros_like(spend, dtype=float)
-    for lag in range(min(max_lag, len(spend))):
-        pressure[lag:] += weights[..., lag] * spend[: len(spend) - lag]
-    return pressure
+    spend = np.asarray(spend, dtype=float)
+    each = np.broadcast_to(share, spend.shape[1:]).ravel()
+    return adstock(spend.reshape(len(spend), -1), each, l_max=max_lag).reshape(spend.shape)
 
 
 def saturated(pressure: np.ndarray, steepness: np.ndarray) -> np.ndarray:
@@ -459,31 +455,6 @@ or mask what was not observed
     )
 
 
-def _find_two_markets() -> Path | None:
-    """The file with the right fingerprint; fetched once if the network allows."""
-    given = os.environ.get("MARKET_BOOK_DATA")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "market-book"
-    for folder in [Path(given), cache] if given else [cache]:
-        path = folder / _TWO_MARKETS
-        if path.is_file():
-            if hashlib.sha256(path.read_bytes()).hexdigest() != TWO_MARKETS_SHA256:
-                raise DataError(
-                    f"{_TWO_MARKETS}: not the published file; delete it or fetch it again"
-                )
-            return path
-    try:
-        with urllib.request.urlopen(TWO_MARKETS_URL, timeout=5) as answer:
-            content = answer.read()
-        if hashlib.sha256(content).hexdigest() != TWO_MARKETS_SHA256:
-            return None
-        path = cache / _TWO_MARKETS
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError:  # no network, or no place to keep the file
-        return None
-    return path
-
-
 def load_two_markets(*, seed: int = 2022) -> tuple[pd.DataFrame, bool]:
     """PyMC-Marketing's public example of two markets, or a simulated twin if it cannot be had.
 
@@ -505,7 +476,7 @@ def load_two_markets(*, seed: int = 2022) -> tuple[pd.DataFrame, bool]:
     helpers.tables.DataError
         If a file of its name is not the published one.
     """
-    path = _find_two_markets()
+    path = find_published([_TWO_MARKETS], url=TWO_MARKETS_URL, sha256=TWO_MARKETS_SHA256)
     if path is not None:
         frame = pd.read_csv(path, parse_dates=["date"])
         frame = frame.rename(columns={"geo": "market", "y": "sales"})

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date as Day
@@ -15,6 +12,7 @@ import numpy as np
 import pandas as pd
 from dateutil.easter import easter
 
+from helpers.published import find_published
 from helpers.simulation import Simulation
 from helpers.tables import (
     DataError,
@@ -362,39 +360,6 @@ def _notes(data: MediaData):
         yield f"{name} repeats {first} in every {data.period}: it is left out"
 
 
-def _case_study_folders() -> list[Path]:
-    given = os.environ.get("MARKET_BOOK_DATA")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "market-book"
-    return [Path(given), cache] if given else [cache]
-
-
-def _find_case_study() -> Path | None:
-    """The file with the right fingerprint; fetched once if the network allows."""
-    folders = _case_study_folders()
-    for folder in folders:
-        for name in ("mmm_case_study.csv", "data.csv"):
-            path = folder / name
-            if path.is_file() and _sha256(path.read_bytes()) == CASE_STUDY_SHA256:
-                return path
-            if path.is_file() and name == "mmm_case_study.csv":
-                raise DataError(f"{name}: not the published file; delete it or fetch it again")
-    try:
-        with urllib.request.urlopen(CASE_STUDY_URL, timeout=5) as answer:
-            content = answer.read()
-        if _sha256(content) != CASE_STUDY_SHA256:
-            return None
-        path = folders[-1] / "mmm_case_study.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError:  # no network, or no place to keep the file
-        return None
-    return path
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def load_case_study(*, seed: int = 2014) -> tuple[MediaData, bool]:
     """The case study's data, or a simulated twin where they cannot be had.
 
@@ -415,7 +380,8 @@ def load_case_study(*, seed: int = 2014) -> tuple[MediaData, bool]:
     helpers.tables.DataError
         If a file called ``mmm_case_study.csv`` is not the published one.
     """
-    path = _find_case_study()
+    names = ("mmm_case_study.csv", "data.csv")
+    path = find_published(names, url=CASE_STUDY_URL, sha256=CASE_STUDY_SHA256)
     if path is None:
         frame = simulate_media_mix(seed=seed).data
     else:

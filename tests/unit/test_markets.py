@@ -215,7 +215,7 @@ def test_without_network_and_file_the_twin_of_two_markets_serves(no_file, monkey
     def cut(*_, **__):
         raise OSError("network is unreachable")
 
-    monkeypatch.setattr(markets.urllib.request, "urlopen", cut)
+    monkeypatch.setattr("urllib.request.urlopen", cut)
     frame, is_real = load_two_markets()
     assert not is_real
     assert frame.columns.tolist() == ["date", "market", "x1", "x2", "event_1", "event_2", "sales"]
@@ -232,7 +232,7 @@ def test_the_public_file_is_fetched_once_and_checked(no_file, monkeypatch):
         calls.append(url)
         return io.BytesIO(content)
 
-    monkeypatch.setattr(markets.urllib.request, "urlopen", fetch)
+    monkeypatch.setattr("urllib.request.urlopen", fetch)
     assert load_two_markets()[1] is False  # not the published file
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setattr(markets, "TWO_MARKETS_SHA256", digest)

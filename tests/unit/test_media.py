@@ -1,5 +1,6 @@
 """Media data: loader, case study, simulator, adstock and saturation."""
 
+import hashlib
 import re
 
 import numpy as np
@@ -190,7 +191,7 @@ def test_without_network_and_file_the_twin_serves(empty_home, monkeypatch):
     def cut(*_, **__):
         raise OSError("network is unreachable")
 
-    monkeypatch.setattr(media.urllib.request, "urlopen", cut)
+    monkeypatch.setattr("urllib.request.urlopen", cut)
     data, is_real = load_case_study()
     assert not is_real
     assert (len(data), len(data.channels), len(data.controls)) == (209, 7, 22)
@@ -208,9 +209,9 @@ def test_a_file_is_fetched_once_and_checked(empty_home, monkeypatch):
         calls.append(url)
         return Answer(content)
 
-    monkeypatch.setattr(media.urllib.request, "urlopen", fetch)
+    monkeypatch.setattr("urllib.request.urlopen", fetch)
     assert load_case_study()[1] is False  # another file than the published one
-    monkeypatch.setattr(media, "CASE_STUDY_SHA256", media._sha256(content))
+    monkeypatch.setattr(media, "CASE_STUDY_SHA256", hashlib.sha256(content).hexdigest())
     first, is_real = load_case_study()
     assert is_real and first.channels == list(media._SOURCE_CHANNELS.values())
     assert "Black Friday" in first.controls and "mdsp_sem" not in first.frame
@@ -221,7 +222,7 @@ def test_a_file_is_fetched_once_and_checked(empty_home, monkeypatch):
 def test_the_folder_comes_first_and_a_changed_file_is_refused(empty_home, monkeypatch):
     monkeypatch.setenv("MARKET_BOOK_DATA", str(empty_home))
     content = case_study_file()
-    monkeypatch.setattr(media, "CASE_STUDY_SHA256", media._sha256(content))
+    monkeypatch.setattr(media, "CASE_STUDY_SHA256", hashlib.sha256(content).hexdigest())
     (empty_home / "data.csv").write_bytes(content)
     assert load_case_study()[1]
     (empty_home / "mmm_case_study.csv").write_bytes(content + b"\n")
