@@ -22,6 +22,15 @@ def book() -> Book:
     return Book(CHECKOUT)
 
 
+@pytest.fixture(scope="module")
+def single_precision():
+    """As where nothing else is loaded: PyMC's samplers switch JAX to double for the process."""
+    import jax
+
+    with jax.enable_x64(False):
+        yield
+
+
 @pytest.fixture(scope="session")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Repository whose newest tag is the book as it stands here."""

@@ -8,18 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
-import resource
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import arviz as az
+from measuring import conditions, in_process, peak_mb
 
 from helpers.hierarchical_mmm import HierarchicalMMM
 from helpers.markets import MarketsTruth, simulate_markets
@@ -62,8 +58,7 @@ def record(name: str) -> dict:
     model.fit(X, y, draws=DRAWS, tune=DRAWS, chains=4, random_seed=SEED, quiet=True)
     seconds = time.perf_counter() - started
     cpu_seconds = time.process_time() - cpu_started
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_kb /= 1024 if sys.platform == "darwin" else 1
+    peak = peak_mb()
     posterior = model.idata["posterior"].to_dataset()[NAMES]
     table = az.summary(posterior, kind="diagnostics", round_to="none")
     return {
@@ -77,33 +72,21 @@ def record(name: str) -> dict:
         "rhat": round(float(table["r_hat"].max()), 4),
         "ess": round(float(table[["ess_bulk", "ess_tail"]].min().min())),
         "divergences": int(model.idata["sample_stats"]["diverging"].sum()),
-        "peak_mb": round(peak_kb / 1024),
+        "peak_mb": peak,
     }
 
 
 def bench() -> dict:
-    """Run every size, one after the other; the machine is described, not named."""
+    """Run every size, one after the other."""
     load = os.getloadavg()[0]
     sizes = []
     for name in SIZES:
         with tempfile.TemporaryDirectory() as empty:  # no compiled code from earlier runs
-            done = subprocess.run(
-                [sys.executable, __file__, name],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-                env=os.environ | {"PYTENSOR_FLAGS": f"base_compiledir={empty}"},
+            sizes.append(
+                in_process(__file__, name, variables={"PYTENSOR_FLAGS": f"base_compiledir={empty}"})
             )
-        sizes.append(json.loads(done.stdout.splitlines()[-1]))
         print(sizes[-1])
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        "load": [round(load, 1), round(os.getloadavg()[0], 1)],
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
-        "sizes": sizes,
-    }
+    return conditions(load, PACKAGES) | {"sizes": sizes}
 
 
 if __name__ == "__main__":

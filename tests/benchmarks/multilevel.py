@@ -8,20 +8,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
-import resource
-import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import arviz as az
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from measuring import conditions, in_process, peak_mb
 
 from helpers.elasticities import collapsed_log_density, effect_draws, prepare_prices
 from helpers.prices import as_price_panel, moments, simulate_source_market
@@ -144,8 +140,7 @@ def record(name: str) -> dict:
     idata = WAYS[name](panel, np.sort(panel.income))  # permuted, as in the source
     seconds = time.perf_counter() - started
     cpu_seconds = time.process_time() - cpu_started
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_kb /= 1024 if sys.platform == "darwin" else 1
+    peak = peak_mb()
     posterior = idata["posterior"].to_dataset()[REPORTED]
     ess = [az.ess(posterior, method=method).to_array() for method in ("bulk", "tail")]
     beta = posterior["beta"]
@@ -156,7 +151,7 @@ def record(name: str) -> dict:
         "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
         "ess": round(min(float(one.min()) for one in ess)),
         "divergences": int(idata["sample_stats"]["diverging"].sum()),
-        "peak_mb": round(peak_kb / 1024),
+        "peak_mb": peak,
         "draws_mb": round(sum(node.to_dataset().nbytes for node in idata.subtree) / 1e6, 1),
         "elasticity": beta.mean(("chain", "draw")).to_numpy().round(4).tolist(),
         "elasticity_mcse": az.mcse(beta).to_numpy().round(4).tolist(),
@@ -164,28 +159,16 @@ def record(name: str) -> dict:
 
 
 def bench() -> dict:
-    """Run every way, one after the other; the machine is described, not named."""
+    """Run every way, one after the other."""
     load = os.getloadavg()[0]
     ways = []
     for name in WAYS:
         with tempfile.TemporaryDirectory() as empty:  # no compiled code from earlier runs
-            done = subprocess.run(
-                [sys.executable, __file__, name],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-                env=os.environ | {"PYTENSOR_FLAGS": f"base_compiledir={empty}"},
+            ways.append(
+                in_process(__file__, name, variables={"PYTENSOR_FLAGS": f"base_compiledir={empty}"})
             )
-        ways.append(json.loads(done.stdout.splitlines()[-1]))
         print({key: value for key, value in ways[-1].items() if "elasticity" not in key})
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        "load": [round(load, 1), round(os.getloadavg()[0], 1)],
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
-        "ways": ways,
-    }
+    return conditions(load, PACKAGES) | {"ways": ways}
 
 
 if __name__ == "__main__":

@@ -10,15 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import resource
-import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
+
+from measuring import conditions, in_process, peak_mb
 
 OUTPUT = Path(__file__).parents[2] / "book" / "performance_stores.json"
 EPOCHS = 6000
@@ -150,8 +147,7 @@ def record(name: str, n_stores: int, steps: int, started: float) -> dict:
     loss, (more_wall, more_cpu) = WAYS[name](panel, steps)
     now = time.time() + more_wall
     cpu_seconds = time.process_time() + more_cpu
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak_kb /= 1024 if sys.platform == "darwin" else 1
+    peak = peak_mb()
     row = {
         "way": name,
         "stores": n_stores,
@@ -159,7 +155,7 @@ def record(name: str, n_stores: int, steps: int, started: float) -> dict:
         "seconds": round(now - started, 2),
         "fit_seconds": round(now - loaded, 2),
         "cpu_seconds": round(cpu_seconds, 1),
-        "peak_mb": round(peak_kb / 1024),
+        "peak_mb": peak,
     }
     if loss is not None:
         values = loss() / n_stores
@@ -174,21 +170,15 @@ def bench(epochs: int) -> dict:
     load_before = os.getloadavg()[0]
     rows = []
     with tempfile.TemporaryDirectory() as cache:
-        environment = os.environ | {
+        cached = {
             "JAX_COMPILATION_CACHE_DIR": cache,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         }
 
         def run(name, n_stores, steps):
-            done = subprocess.run(
-                [sys.executable, __file__, name, str(n_stores), str(steps), str(time.time())],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-                env=environment,
-            )
-            return json.loads(done.stdout.splitlines()[-1])
+            arguments = name, str(n_stores), str(steps), str(time.time())
+            return in_process(__file__, *arguments, variables=cached)
 
         def keep(row):
             rows.append(row)
@@ -201,14 +191,7 @@ def bench(epochs: int) -> dict:
             keep(run("structured", n_stores, 0))
             run("collapsed", n_stores, FAST_STEPS)  # fills the cache
             keep(run("collapsed", n_stores, FAST_STEPS))
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        "load": [round(load_before, 1), round(os.getloadavg()[0], 1)],
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in PACKAGES},
-        "ways": rows,
-    }
+    return conditions(load_before, PACKAGES) | {"ways": rows}
 
 
 if __name__ == "__main__":

@@ -25,12 +25,7 @@ from helpers.store_posterior import fit_mean_field, fit_structured
 from helpers.store_posterior import log_density as joint_density
 from helpers.stores import as_store_panel, contrasts, count_cells, simulate_stores
 
-
-@pytest.fixture(scope="module", autouse=True)
-def single_precision():
-    """As where nothing else is loaded: PyMC's samplers switch JAX to double for the process."""
-    with jax.enable_x64(False):
-        yield
+pytestmark = pytest.mark.usefixtures("single_precision")
 
 
 @pytest.fixture(scope="module")

@@ -22,12 +22,7 @@ from helpers.stores import as_store_panel, count_cells, simulate_stores
 
 STEPS = 60
 
-
-@pytest.fixture(scope="module", autouse=True)
-def single_precision():
-    """Whatever ran before: some samplers switch JAX to double precision."""
-    with jax.enable_x64(False):
-        yield
+pytestmark = pytest.mark.usefixtures("single_precision")
 
 
 @pytest.fixture(scope="module")
