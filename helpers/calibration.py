@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from helpers.notebook import key_numbers
 from helpers.plots import COLOURS, WIDTH
 
 #: Draws that a true value is ranked among; the ranks run from 0 to this number.
@@ -183,3 +190,251 @@ def plot_ranks(
     figure.supxlabel("rank of the truth among the draws", fontsize=13)
     figure.supylabel("data sets", fontsize=13)
     return figure
+
+
+def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> bool:
+    """Whether every bar of a histogram lies in the band.
+
+    Parameters
+    ----------
+    ranks : array of int, shape (n_datasets,)
+        Ranks of one quantity.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    bool
+        False as soon as one bar is outside.
+
+    Examples
+    --------
+    >>> stays(np.arange(100), (5, 15)), stays(np.zeros(100, int), (5, 15))
+    (True, False)
+    """
+    counts = rank_counts(ranks, n_bins=n_bins)
+    return bool(band[0] <= counts.min() and counts.max() <= band[1])
+
+
+@dataclass(frozen=True)
+class Check:
+    """A model to be held against its own simulations.
+
+    Attributes
+    ----------
+    prior : callable
+        ``(n, seed)`` -> n dicts of parameters, drawn from the model's own prior.
+    simulate : callable
+        ``(parameters, generator)`` -> data, and a dict of further truths; written from the
+        equations, not from the model's code.
+    fit : callable
+        ``(datasets, seed, start)`` -> for each data set from ``start`` on: the draws of what is
+        ranked, each of shape (chains, draws, ...), and a mapping of diagnostics. The seed of a
+        data set must not depend on ``start``.
+    """
+
+    prior: Callable[[int, int], list[dict[str, Any]]]
+    simulate: Callable[[dict[str, Any], np.random.Generator], tuple[Any, dict[str, Any]]]
+    fit: Callable[[list[Any], int, int], Iterator[tuple[dict[str, np.ndarray], Mapping]]]
+
+
+def pymc_check(
+    build: Callable[[Any], Any],
+    example: Any,
+    *,
+    sampled: Sequence[str],
+    ranked: Sequence[str],
+    simulate: Callable[[dict[str, Any], np.random.Generator], tuple[Any, dict[str, Any]]],
+    derive: Callable[[Any, Any, int], dict[str, np.ndarray]] | None = None,
+    **sampler: Any,
+) -> Check:
+    """Check of a PyMC model, whose prior is its own and which is compiled once.
+
+    Parameters
+    ----------
+    build : callable
+        Builds the model of one data set, as :func:`helpers.sampling.fit_many` takes it.
+    example : object
+        Data of the right shape; the prior must not depend on its values.
+    sampled : sequence of str
+        Variables to draw from the prior, all that the simulation needs.
+    ranked : sequence of str
+        Those of them that are kept, diagnosed and ranked.
+    simulate : callable
+        As in :class:`Check`.
+    derive : callable, optional
+        ``(posterior, data, seed)`` -> further draws by the names of further truths.
+    **sampler : object
+        Draws, tuning and chains, and what else :func:`helpers.sampling.fit_many` takes.
+
+    Returns
+    -------
+    Check
+        For :func:`calibrate`.
+    """
+
+    def prior(n, seed):
+        import pymc as pm
+
+        model = build(example)
+        values = pm.draw([model[name] for name in sampled], draws=n, random_seed=seed)
+        if n == 1:  # PyMC drops the axis of a single draw
+            values = [np.asarray(value)[None] for value in values]
+        return [dict(zip(sampled, one, strict=True)) for one in zip(*values, strict=True)]
+
+    def fit(datasets, seed, start):
+        from helpers.sampling import diagnostics, fit_many
+
+        fit_seed, derive_seed = map(int, np.random.SeedSequence(seed).generate_state(2))
+        fits = fit_many(datasets, build, seed=fit_seed, names=ranked, start=start, **sampler)
+        for i, (data, idata) in enumerate(fits, start=start):
+            posterior = idata["posterior"].to_dataset()
+            draws = {name: posterior[name].to_numpy() for name in ranked}
+            if derive is not None:
+                draws |= derive(posterior, data, derive_seed + i)
+            yield draws, diagnostics(idata, ranked)
+
+    return Check(prior, simulate, fit)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What :func:`calibrate` finds; a row a data set in each table.
+
+    Attributes
+    ----------
+    ranks : pandas.DataFrame
+        Rank of each true value; a vector's components are numbered, ``beta 0``.
+    widths : pandas.DataFrame
+        Standard deviation of each posterior.
+    checks : pandas.DataFrame
+        Diagnostics of each fit.
+    """
+
+    ranks: pd.DataFrame
+    widths: pd.DataFrame
+    checks: pd.DataFrame
+
+
+def calibrate(
+    check: Check,
+    n: int,
+    *,
+    seed: int,
+    name: str = "study",
+    spoil: Callable[[Any], Any] | None = None,
+    folder: str | Path | None = None,
+) -> Study:
+    """Rank the truth among the posterior draws of n data sets from the prior.
+
+    With a folder each finished data set is noted there at once, and a study that was stopped
+    goes on with the first one missing; it ends as if it had never been stopped.
+
+    Parameters
+    ----------
+    check : Check
+        Model and simulation.
+    n : int
+        Number of data sets.
+    seed : int
+        Seed of parameters, data and fits.
+    name : str
+        Name of the study's file in the folder.
+    spoil : callable, optional
+        A mistake to plant: data as the model shall see them.
+    folder : path, optional
+        Where finished data sets are noted; without it, what the environment variable
+        ``MARKET_BOOK_CHECKPOINTS`` names, or nowhere.
+
+    Returns
+    -------
+    Study
+        Ranks, widths and diagnostics.
+
+    Raises
+    ------
+    ValueError
+        If the file in the folder belongs to a study of another size or seed.
+
+    References
+    ----------
+    :cite:`talts2018validating`
+    """
+    streams = map(int, np.random.SeedSequence(seed).generate_state(3))
+    prior_seed, data_seed, fit_seed = streams
+    rng = np.random.default_rng(data_seed)
+    truths, datasets = [], []
+    for parameters in check.prior(n, prior_seed):
+        data, further = check.simulate(parameters, rng)
+        truths.append(parameters | further)
+        datasets.append(spoil(data) if spoil else data)
+    folder = folder or os.environ.get("MARKET_BOOK_CHECKPOINTS")
+    path = Path(folder) / f"{name}.jsonl" if folder else None
+    rows = _finished(path, {"datasets": n, "seed": seed}) if path else []
+    fits = check.fit(datasets, fit_seed, len(rows)) if len(rows) < n else ()
+    for draws, checks in fits:
+        rank, width = {}, {}
+        for key, true, values in _scalars(truths[len(rows)], draws):
+            rank[key] = rank_of(true, values)
+            width[key] = float(values.std())
+        rows.append([rank, width, {k: float(v) for k, v in checks.items()}])
+        if path:
+            with path.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+    return Study(*(pd.DataFrame(list(part)) for part in zip(*rows, strict=True)))
+
+
+def _finished(path, header):
+    """Rows that an earlier run noted; a last line cut short is dropped from the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = [line for line in path.open() if line.endswith("\n")] if path.exists() else []
+    found = [json.loads(line) for line in whole] or [header]
+    if found[0] != header:
+        raise ValueError(f"{path}: belongs to a study with {found[0]}, not {header}; remove it")
+    path.write_text("".join(whole or [json.dumps(header) + "\n"]))
+    return found[1:]
+
+
+def _scalars(truth, draws):
+    """Name, true value and draws of each ranked number."""
+    for name, values in draws.items():
+        values = values.reshape(*values.shape[:2], -1)
+        for j, true in enumerate(np.ravel(truth[name])):
+            yield (name if np.ndim(truth[name]) == 0 else f"{name} {j}"), true, values[..., j]
+
+
+def sampler_numbers(checks: pd.DataFrame, *, prefix: str, caption: str) -> tuple[float, float]:
+    """Show how the sampler of a study did, as key numbers.
+
+    Parameters
+    ----------
+    checks : pandas.DataFrame
+        What :func:`helpers.sampling.diagnostics` returns, a row a fit.
+    prefix : str
+        Beginning of the numbers' keys; ``datasets``, ``divergent``, ``rhat``, ``ess`` and
+        ``failed`` follow.
+    caption : str
+        Heading of the table.
+
+    Returns
+    -------
+    tuple of float
+        Share of fits that did not converge (R-hat of 1.05 or more, or fewer effective draws than
+        ranks need), and share with a divergence.
+    """
+    ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
+    failed = (checks["rhat"] >= 1.05) | (ess <= RANK_DRAWS)
+    divergent = checks["divergences"] > 0
+    key_numbers(
+        {
+            f"{prefix}-datasets": ("Data sets", f"{len(checks)}"),
+            f"{prefix}-divergent": ("Fits with a divergence", f"{divergent.sum()}"),
+            f"{prefix}-rhat": ("Largest R-hat", f"{checks['rhat'].max():.3f}"),
+            f"{prefix}-ess": ("Smallest effective sample size", f"{ess.min():.0f}"),
+            f"{prefix}-failed": ("Fits that did not converge", f"{failed.sum()}"),
+        },
+        caption=caption,
+    )
+    return float(failed.mean()), float(divergent.mean())

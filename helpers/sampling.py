@@ -91,6 +91,7 @@ def fit_many[Data](
     max_depth: int = 10,
     names: Sequence[str] | None = None,
     backend: str | None = None,
+    start: int = 0,
 ) -> Iterator[tuple[Data, xr.DataTree]]:
     """Fit one model to many data sets, compiled once, a fit in seconds.
 
@@ -117,6 +118,9 @@ def fit_many[Data](
         Variables to keep; without it all. The fewer, the less is compiled.
     backend : {"numba", "jax"}, optional
         Compiler; without it the one that is done first.
+    start : int
+        First data set to fit: those before it were fitted earlier. The others' draws are the
+        same as without it.
 
     Yields
     ------
@@ -131,7 +135,7 @@ def fit_many[Data](
         _compiled(build, datasets[0], backend, prefix, names)
         gc.freeze()  # a compiled model is too large to be looked through after every fit
     try:
-        for data, stream in zip(datasets, streams, strict=True):
+        for data, stream in zip(datasets[start:], streams[start:], strict=True):
             idata = nutpie.sample(
                 _compiled(build, data, backend, prefix, names),
                 draws=draws,

@@ -204,10 +204,13 @@ def execute_one(
 ) -> Result:
     """Execute one notebook in a worker process, with further environment variables."""
     caches = book.build_directory / "cache"
+    # another code or another data set is another study: a stopped one goes on under its digest
+    checkpoints = book.build_directory / "checkpoints" / f"{name}-{digest(book, notebook)}"
     (scratch / "cwd").mkdir(parents=True)
     environment = kernel_environment(caches) | {
         "JAX_COMPILATION_CACHE_DIR": str(scratch / "jax"),
         "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
+        "MARKET_BOOK_CHECKPOINTS": str(checkpoints),
         **(variables or {}),
     }
     link_files(caches / "jax", scratch / "jax")
@@ -235,6 +238,7 @@ def execute_one(
         record = json.loads(answer) if answer else _died(worker.returncode, log.read())
     if "error" not in record:
         link_files(scratch / "jax", caches / "jax")
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return Result(name, target, record)
 
 
