@@ -1,10 +1,11 @@
 """Errors planted in the helpers, one after the other, and the test that catches each.
 
-`make mutants` plants them all.
+`make mutants` plants them all and writes what the page on planted errors shows.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,9 +15,11 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
+OUTPUT = CHECKOUT / "book" / "planted.json"
 LEFT_OUT = shutil.ignore_patterns(".*", "_build", "*.egg-info", "__pycache__")
 
 
@@ -309,6 +312,28 @@ PLANTED = (
         "    if path is not None and path.is_file():\n",
         "    if False:\n",
     ),
+    Planted(
+        13,
+        "ranks count the draws above the truth",
+        "calibration.py",
+        "np.sum(thinned < truth)",
+        "np.sum(thinned > truth)",
+    ),
+    Planted(
+        13,
+        "a band for one histogram serves many",
+        "calibration.py",
+        "size=(4000, n_histograms))",
+        "size=(4000, 1))",
+    ),
+    Planted(
+        13,
+        "a study that goes on draws its first data sets' fits again",
+        "sampling.py",
+        "zip(datasets[start:], streams[start:], strict=True)",
+        "zip(datasets[start:], streams[: len(datasets) - start], strict=True)",
+        ("calibration",),
+    ),
 )
 
 
@@ -344,13 +369,24 @@ def caught_by(planted: Planted) -> str:
 
 
 def main(chapters: Sequence[str]) -> None:
-    """Plant the errors of the chapters named, or all, and say what caught them."""
+    """Plant the errors of the chapters named, or all, and note what caught each."""
     wanted = [p for p in PLANTED if not chapters or str(p.chapter) in chapters]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(caught_by, wanted))
-    for planted, test in zip(wanted, found, strict=True):
+        found = dict(zip(wanted, pool.map(caught_by, wanted), strict=True))
+    for planted, test in found.items():
         print(f"{planted.chapter:>2}  {planted.what}: {test or 'NOT CAUGHT'}")
-    missed = found.count("")
+    known = json.loads(OUTPUT.read_text()) if OUTPUT.exists() else []
+    before = {(row["chapter"], row["error"]): row for row in known}
+    today = datetime.now(UTC).date().isoformat()
+    rows = [
+        {"chapter": p.chapter, "error": p.what, "caught by": found[p], "date": today}
+        if p in found
+        else before[p.chapter, p.what]
+        for p in PLANTED
+        if p in found or (p.chapter, p.what) in before
+    ]
+    OUTPUT.write_text(json.dumps(rows, indent=1) + "\n")
+    missed = sum(not test for test in found.values())
     sys.exit(f"{missed} of {len(found)} planted errors were not caught" if missed else None)
 
 

@@ -15,7 +15,7 @@ import nbformat
 import yaml
 from papermill.exceptions import strip_color
 
-from helpers.bookmaking import performance
+from helpers.bookmaking import performance, planted
 from helpers.bookmaking.book import Book, read_notebook, title
 from helpers.bookmaking.errors import BuildError
 from helpers.bookmaking.execute import Result, files_below
@@ -77,6 +77,11 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
         if record.exists():
             shown = table(json.loads(record.read_text()))
             page.write_text(page.read_text().replace(marker, shown))
+    caught = stage / "book" / "planted.json"
+    if caught.exists():
+        page = caught.with_suffix(".md")
+        shown = planted.planted_table(json.loads(caught.read_text()))
+        page.write_text(page.read_text().replace(planted.MARKER, shown))
 
 
 def with_outputs(

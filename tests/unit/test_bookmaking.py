@@ -281,6 +281,16 @@ def test_the_performance_page_shows_the_benchmark(tmp_path):
     assert "| 6 | 104 | 3 | 4000 | 72 s | 43 s | 1.004 | 2466 | 0 | 1029 MB |" in page
 
 
+def test_a_page_shows_the_planted_errors(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1")
+    row = {"chapter": 1, "error": "a wrong sign", "caught by": "test_sign", "date": "2025-01-31"}
+    (book.root / "book" / "planted.json").write_text(json.dumps([row]))
+    (book.root / "book" / "planted.md").write_text("<!-- planted errors -->\n")
+    stage_book(book, executed(book), tmp_path / "stage")
+    page = (tmp_path / "stage" / "book" / "planted.md").read_text()
+    assert "| 1 | a wrong sign | `test_sign` | 2025-01-31 |" in page
+
+
 def test_the_performance_page_shows_the_stores(tmp_path):
     book = tiny_book(tmp_path / "book", one="1")
     way = {"way": "variational_em", "stores": 1000, "data": "rossmann", "seconds": 3.21}

@@ -74,6 +74,24 @@ def test_what_runs_is_what_is_shown_and_only_changes_run_again(tmp_path, monkeyp
     assert sorted(one.path.parent.glob("*.ipynb")) == sorted(result.path for result in changed)
 
 
+def test_a_study_that_a_failure_stopped_finds_what_it_had_finished(tmp_path):
+    source = """
+import os, pathlib
+folder = pathlib.Path(os.environ["MARKET_BOOK_CHECKPOINTS"])
+folder.mkdir(parents=True, exist_ok=True)
+done = sorted(path.name for path in folder.iterdir())
+print(done)
+(folder / "first").touch()
+assert done
+"""
+    book = tiny_book(tmp_path, study=source)
+    (first,) = execute_book(book, profile="full")
+    assert first.error["type"] == "AssertionError"
+    (second,) = execute_book(book, profile="full")
+    assert outputs(second.path) == ["['first']\n"]
+    assert list((book.build_directory / "checkpoints").iterdir()) == []  # finished: not needed
+
+
 def test_failures_name_notebook_cell_and_error_and_stop_no_other(tmp_path, capsys):
     book = tiny_book(
         tmp_path,

@@ -1,11 +1,24 @@
 """Ranks, their histograms, and the band that uniform ranks keep to."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
+import pymc as pm
 import pytest
 
-from helpers.calibration import RANK_DRAWS, plot_ranks, rank_band, rank_counts, rank_of
+from helpers.calibration import (
+    RANK_DRAWS,
+    Check,
+    calibrate,
+    plot_ranks,
+    pymc_check,
+    rank_band,
+    rank_counts,
+    rank_of,
+    sampler_numbers,
+    stays,
+)
 from helpers.plots import COLOURS
 
 
@@ -58,3 +71,97 @@ def test_refusals():
         rank_of(0.0, np.arange(5))
     with pytest.raises(ValueError, match="n_bins=7 does not divide 100 ranks"):
         rank_counts(np.arange(5), n_bins=7)
+
+
+def conjugate(fitted, width=1.0):
+    """A normal mean seen once, its posterior known; each fit is noted in `fitted`."""
+
+    def prior(n, seed):
+        return [{"mean": one} for one in np.random.default_rng(seed).normal(size=(n, 2))]
+
+    def simulate(theta, rng):
+        data = theta["mean"] + rng.normal(size=2)
+        return data, {"sum": theta["mean"].sum()}
+
+    def fit(datasets, seed, start):
+        for i, data in enumerate(datasets[start:], start=start):
+            fitted.append(i)
+            noise = np.random.default_rng([seed, i]).normal(size=(2, 200, 2))
+            draws = data / 2 + width * np.sqrt(0.5) * noise
+            yield {"mean": draws, "sum": draws.sum(axis=-1)}, {"rhat": 1.0}
+
+    return Check(prior, simulate, fit)
+
+
+def test_a_right_posterior_stays_in_the_band_and_a_narrow_one_leaves_it():
+    study = calibrate(conjugate([]), 400, seed=1)
+    assert list(study.ranks) == ["mean 0", "mean 1", "sum"]
+    assert study.widths["mean 0"].mean() == pytest.approx(np.sqrt(0.5), rel=0.02)
+    band = rank_band(400, n_histograms=3)
+    assert all(stays(ranks, band) for _, ranks in study.ranks.items())
+    narrow = calibrate(conjugate([], width=0.5), 400, seed=1)
+    assert not any(stays(ranks, band) for _, ranks in narrow.ranks.items())
+    moved = calibrate(conjugate([]), 400, seed=1, spoil=lambda data: data + 1)
+    assert not stays(moved.ranks["sum"], band)
+
+
+def test_a_study_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
+    whole = calibrate(conjugate([]), 9, seed=2)
+    fitted = []
+    check = conjugate(fitted)
+
+    def four(datasets, seed, start):
+        yield from (row for row, _ in zip(check.fit(datasets, seed, start), range(4), strict=False))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(Check(check.prior, check.simulate, four), 9, seed=2, folder=tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_text(path.read_text()[:-9])  # killed while it wrote the fourth
+    fitted.clear()
+    monkeypatch.setenv("MARKET_BOOK_CHECKPOINTS", str(tmp_path))
+    study = calibrate(check, 9, seed=2)
+    assert fitted == [3, 4, 5, 6, 7, 8]
+    for name in ("ranks", "widths", "checks"):
+        assert getattr(study, name).equals(getattr(whole, name))
+    fitted.clear()
+    assert calibrate(check, 9, seed=2).ranks.equals(whole.ranks)
+    assert fitted == []
+    with pytest.raises(ValueError, match=r"study.jsonl: belongs to a study with .*9.*not .*10"):
+        calibrate(check, 10, seed=2)
+
+
+def test_a_pymc_model_goes_on_with_the_draws_it_would_have_had(tmp_path):
+    def build(data):
+        with pm.Model() as model:
+            level = pm.Normal("level", 0, 1)
+            pm.Normal("y", level, 1, observed=pm.Data("data_y", data.arrays["y"]))
+        return model
+
+    def simulate(theta, rng):
+        y = theta["level"] + rng.normal(size=20)
+        return SimpleNamespace(arrays={"y": y}), {"twice": 2 * theta["level"]}
+
+    check = pymc_check(
+        build,
+        SimpleNamespace(arrays={"y": np.zeros(20)}),
+        sampled=["level"],
+        ranked=["level"],
+        simulate=simulate,
+        derive=lambda posterior, data, seed: {"twice": 2 * posterior["level"].to_numpy()},
+        draws=200,
+        tune=200,
+        chains=2,
+        backend="numba",
+    )
+    assert len(check.prior(1, 0)) == 1
+    study = calibrate(check, 4, seed=3, folder=tmp_path)
+    assert (study.ranks["twice"] == study.ranks["level"]).all()
+    assert study.widths["level"].mean() == pytest.approx(1 / np.sqrt(21), rel=0.3)
+    (path,) = tmp_path.iterdir()
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    again = calibrate(check, 4, seed=3, folder=tmp_path)
+    assert again.ranks.equals(study.ranks)
+    assert again.widths.equals(study.widths)
+    failed, divergent = sampler_numbers(study.checks, prefix="t", caption="Sampler")
+    assert (failed, divergent) == (0, 0)
