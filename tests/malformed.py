@@ -348,7 +348,7 @@ def good_store_frame() -> pd.DataFrame:
     """Two months of a few stores."""
     from helpers.stores import simulate_stores
 
-    frame = simulate_stores(4, seed=1, n_days=60).data.reset_index(drop=True)
+    frame = simulate_stores(6, seed=1, n_days=60).data.reset_index(drop=True)
     return frame.assign(date=frame["date"].dt.strftime("%Y-%m-%d"))
 
 
