@@ -342,3 +342,18 @@ MALFORMED_MEDIA: dict[str, tuple[Transformer, str]] = {
         "date: 15 weeks to fit for 19 parameters; add rows, or name fewer channels and controls",
     ),
 }
+
+
+def good_store_frame() -> pd.DataFrame:
+    """Two months of a few stores."""
+    from helpers.stores import simulate_stores
+
+    frame = simulate_stores(6, seed=1, n_days=60).data.reset_index(drop=True)
+    return frame.assign(date=frame["date"].dt.strftime("%Y-%m-%d"))
+
+
+MALFORMED_STORES: dict[str, tuple[Transformer, str]] = {
+    "missing column": (lambda frame: frame.drop(columns="promo"), "promo: column missing"),
+    "unknown holiday": (_put("state_holiday", "x"), "state_holiday: 1 unknown code (first 'x' on"),
+    "negative sales": (_put("sales", -3), "sales: 1 negative value (first -3 on"),
+}

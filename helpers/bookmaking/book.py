@@ -74,7 +74,8 @@ def write_atomically(path: Path, text: str) -> None:
 
 def title(notebook: nbformat.NotebookNode) -> str:
     """First heading of a notebook."""
-    lines = (line for cell in notebook.cells for line in cell.source.splitlines())
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    lines = (line for text in texts for line in text.splitlines())
     return next((line[2:].strip() for line in lines if line.startswith("# ")), "")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 from jinja2 import DictLoader
 from nbconvert import HTMLExporter
+from nbformat.v4 import new_markdown_cell
 
 from helpers.bookmaking.book import Book, parameterised, read_notebook, title, write_atomically
 from helpers.bookmaking.errors import BuildError, UsageError
@@ -108,7 +109,10 @@ def for_own_data(chapter: Path, data: Path, assignments: list[str]) -> nbformat.
     given = parse_assignments(assignments)
     values = {"ENFORCE_CLAIMS": False, **given, "DATA_PATH": str(data.resolve())}
     notebook = parameterised(chapter, values)
+    heading = title(notebook)
     notebook.cells = [cell for cell in notebook.cells if not has_tag(cell, "simulated")]
+    if title(notebook) != heading:  # its cell tells of the book's own study
+        notebook.cells.insert(0, new_markdown_cell(f"# {heading}", id="title"))
     return notebook
 
 

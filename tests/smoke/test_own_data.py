@@ -12,9 +12,11 @@ from malformed import (
     MALFORMED,
     MALFORMED_MEDIA,
     MALFORMED_PRICES,
+    MALFORMED_STORES,
     good_frame,
     good_media_frame,
     good_price_frame,
+    good_store_frame,
 )
 
 from helpers.bookmaking.book import Book, read_notebook
@@ -36,6 +38,7 @@ KINDS = {
         good_media_frame,
         {name: MALFORMED_MEDIA[name] for name in ("gap", "no sales")},
     ),
+    "load_stores": (good_store_frame, MALFORMED_STORES),
 }
 # Columns that a chapter must be told.
 NAMED = {"load_media": ("CHANNELS=tv,radio", "CONTROLS=promo")}

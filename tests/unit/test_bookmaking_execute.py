@@ -178,6 +178,10 @@ def own_data_book(tmp_path):
         ),
         new_markdown_cell("You sold {glue:text}`total`, $x^2$; see {numref}`fig-line`."),
     )
+    notebook = nbformat.read(book.chapters[0], as_version=4)
+    notebook.cells[0].metadata["tags"] = ["simulated"]  # as where it tells of the book's study
+    notebook.cells[0].source += "\n\nOur study is simulated."
+    nbformat.write(notebook, book.chapters[0])
     return book
 
 
@@ -193,6 +197,8 @@ def test_own_data_give_a_notebook_and_a_report_of_one_file(tmp_path, own_data_bo
     assert "You sold 42 orders, $x^2$; see Figure 1." in page.get_text()
     assert [image["alt"] for image in page.select("img")] == ["A line rises"]
     assert page.title.text == "Chapter 01-own"
+    assert [heading.get_text().rstrip("¶") for heading in page.select("h1")] == ["Chapter 01-own"]
+    assert "Our study" not in page.get_text()
     sources = [tag[key] for key in ("src", "href") for tag in page.select(f"[{key}]")]
     assert all(source.startswith(("data:", "#")) for source in sources)
     assert str(tmp_path) not in (out / "01-own.html").read_text()  # it may be sent to somebody
