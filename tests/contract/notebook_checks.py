@@ -246,6 +246,9 @@ def glued_keys_are_published(notebook: NotebookNode) -> list[str]:
                 published |= {pattern_of(key) for key in keys_of(call.args[0])}
             elif name.endswith("publish") and call.args:
                 published.add(pattern_of(call.args[0]))
+            elif name.endswith("sampler_numbers"):
+                (prefix,) = (k.value for k in call.keywords if k.arg == "prefix")
+                published.add(f"{pattern_of(prefix)}-(datasets|divergent|rhat|ess|failed)")
     used = re.findall(r"\{glue:\w+\}`([^`:/]+)", prose(notebook))
     return [
         f"{key} is shown and never published"
