@@ -279,7 +279,9 @@ def pymc_check(
         import pymc as pm
 
         model = build(example)
-        values = pm.draw([model[name] for name in sampled], draws=n, random_seed=seed)
+        variables = [model[name] for name in sampled]
+        # in Python: compiling would take longer
+        values = pm.draw(variables, draws=n, random_seed=seed, mode="FAST_COMPILE")
         if n == 1:  # PyMC drops the axis of a single draw
             values = [np.asarray(value)[None] for value in values]
         return [dict(zip(sampled, one, strict=True)) for one in zip(*values, strict=True)]
