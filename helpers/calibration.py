@@ -279,7 +279,9 @@ def pymc_check(
         import pymc as pm
 
         model = build(example)
-        values = pm.draw([model[name] for name in sampled], draws=n, random_seed=seed)
+        variables = [model[name] for name in sampled]
+        # in Python: compiling would take longer
+        values = pm.draw(variables, draws=n, random_seed=seed, mode="FAST_COMPILE")
         if n == 1:  # PyMC drops the axis of a single draw
             values = [np.asarray(value)[None] for value in values]
         return [dict(zip(sampled, one, strict=True)) for one in zip(*values, strict=True)]
@@ -405,6 +407,29 @@ def _scalars(truth, draws):
             yield (name if np.ndim(truth[name]) == 0 else f"{name} {j}"), true, values[..., j]
 
 
+def converged(checks: pd.DataFrame) -> pd.Series:
+    """Which fits converged, with as many effective draws as ranks need.
+
+    Parameters
+    ----------
+    checks : pandas.DataFrame
+        What :func:`helpers.sampling.diagnostics` returns, a row a fit.
+
+    Returns
+    -------
+    pandas.Series of bool
+        R-hat below 1.05, and more than ``RANK_DRAWS`` effective draws.
+
+    Examples
+    --------
+    >>> checks = {"rhat": [1.01, 1.01], "ess_bulk": [300, 80], "ess_tail": [200, 200]}
+    >>> converged(pd.DataFrame(checks)).tolist()
+    [True, False]
+    """
+    ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
+    return (checks["rhat"] < 1.05) & (ess > RANK_DRAWS)
+
+
 def sampler_numbers(checks: pd.DataFrame, *, prefix: str, caption: str) -> tuple[float, float]:
     """Show how the sampler of a study did, as key numbers.
 
@@ -425,7 +450,7 @@ def sampler_numbers(checks: pd.DataFrame, *, prefix: str, caption: str) -> tuple
         ranks need), and share with a divergence.
     """
     ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
-    failed = (checks["rhat"] >= 1.05) | (ess <= RANK_DRAWS)
+    failed = ~converged(checks)
     divergent = checks["divergences"] > 0
     key_numbers(
         {
