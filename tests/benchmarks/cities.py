@@ -121,6 +121,7 @@ def record(way: str, n_days: int, draws: int) -> dict:
     return {
         "way": way,
         "days": n_days,
+        **({"refit": True} if WAYS[way] is None else {}),
         **row,
         "draws": CHAINS * draws,
         "rhat": round(float(checks["rhat"]), 4),
