@@ -87,8 +87,7 @@ def stores_table(record: Row) -> str:
         )
         if fastest is not best:
             advice += (
-                f"; *{_way(fastest)}* if time counts, "
-                f"{fastest['loss']:.1f} in {_seconds(fastest)}"
+                f"; *{_way(fastest)}* if time counts, {fastest['loss']:.1f} in {_seconds(fastest)}"
             )
         notes.append(f"{advice}.")
     return _page(_table(rows, columns), notes, record)

@@ -36,6 +36,7 @@ from helpers.media_mix import (
 from helpers.sampling import diagnostics
 
 CHAINS = 4
+CORES = min(CHAINS, os.cpu_count() or 1)  # PyMC alone would leave every second one idle
 DRAWS = 1000  # a chain, as many to tune: chapter 7's
 SOURCE_DRAWS = 4000
 HELD_OUT = 26
@@ -107,6 +108,7 @@ def ours(data, draws, *, sampler):
         return fit_media_mix(mmm, seed=SEED, **size)
     return pm.sample(
         model=freeze_dims_and_data(mmm.model),
+        cores=CORES,
         nuts_sampler=sampler,
         random_seed=SEED,
         var_names=[variable.name for variable in mmm.model.free_RVs],
