@@ -40,15 +40,15 @@ def test_ten_times_the_days_fit_into_memory(ways):
 
 
 def test_the_posts_model_is_sampled():
-    row = cities.record("as_in_the_post", 400, 20)
-    assert row["draws"] == 80 and row["days"] == 400
+    row = cities.record("as_in_the_post", 550, 20)
+    assert row["draws"] == 80 and row["days"] == 550
     assert row["compile_seconds"] < row["seconds"]
 
 
 def test_the_walk_is_shared():
-    series = cities.market(400)
+    series = cities.market(550)
     with_walk = cities.forum_model(series, walk=True)
-    assert with_walk["walk"].eval().shape == (400,)
+    assert with_walk["walk"].eval().shape == (550,)
     point = with_walk.initial_point()
     moved = {**point, "walk": point["walk"] + 1}
     inputs = [with_walk.rvs_to_values[with_walk[n]] for n in ("walk",)]
