@@ -51,9 +51,11 @@ def test_the_walk_is_shared():
     assert with_walk["walk"].eval().shape == (550,)
     point = with_walk.initial_point()
     moved = {**point, "walk": point["walk"] + 1}
-    inputs = [with_walk.rvs_to_values[with_walk[n]] for n in ("walk",)]
-    replaced = with_walk.replace_rvs_by_values([with_walk["mu_city_a"], with_walk["mu_city_b"]])
-    mean = with_walk.compile_fn(replaced, inputs=with_walk.value_vars, mode="FAST_COMPILE")
-    assert inputs[0] in with_walk.value_vars
+    mean = with_walk.compile_fn(
+        with_walk.replace_rvs_by_values([with_walk["mu_city_a"], with_walk["mu_city_b"]]),
+        inputs=with_walk.value_vars,
+        mode="FAST_COMPILE",
+        on_unused_input="ignore",
+    )
     for before, after in zip(mean(point), mean(moved), strict=True):
         assert after - before == pytest.approx(1)
