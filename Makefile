@@ -39,6 +39,8 @@ lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
 	@$(BIN)/numpydoc lint helpers/*.py
 
 bench: $(VENV)/.installed ## time the source's way against ours, for the performance page
+	@$(BIN)/python tests/benchmarks/cities.py
+	@$(BIN)/python tests/benchmarks/mix.py
 	@$(BIN)/python tests/benchmarks/multilevel.py
 	@$(BIN)/python tests/benchmarks/markets.py
 	@$(BIN)/python tests/benchmarks/stores.py

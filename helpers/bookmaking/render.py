@@ -68,11 +68,7 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
     if status.exists():
         status.write_text(status.read_text().replace(MARKER, status_tables(chapters)))
     page = stage / "book" / "performance.md"
-    for name, marker, table in (
-        ("performance", performance.MARKER, performance.benchmark_table),
-        ("performance_markets", performance.MARKETS_MARKER, performance.markets_table),
-        ("performance_stores", performance.STORES_MARKER, performance.stores_table),
-    ):
+    for name, (marker, table) in performance.TABLES.items():
         record = stage / "book" / f"{name}.json"
         if record.exists():
             shown = table(json.loads(record.read_text()))

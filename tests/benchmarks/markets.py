@@ -1,21 +1,27 @@
 """The hierarchical media mix model fitted to more and more markets, each in its own process.
 
-Without an argument it runs all sizes and writes what the performance page shows.
+Without the name of one it runs all sizes, those under a minute `--repeats` times, and writes what
+the performance page shows.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
-import tempfile
-import time
-import warnings
+from functools import partial
 from pathlib import Path
 
 import arviz as az
-from measuring import conditions, in_process, peak_mb
+from measuring import (
+    clocked,
+    conditions,
+    in_cold_process,
+    interleaved,
+    quiet,
+    repeats,
+    write,
+)
 
 from helpers.hierarchical_mmm import HierarchicalMMM
 from helpers.markets import MarketsTruth, simulate_markets
@@ -45,8 +51,7 @@ def truth(n_channels: int) -> MarketsTruth:
 
 def record(name: str) -> dict:
     """Time with compilation, effective sample size, memory, and what the sampler says."""
-    logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")
+    quiet()
     n_markets, n_weeks, n_channels = SIZES[name]
     panel = simulate_markets(n_markets, seed=SEED, truth=truth(n_channels), n_weeks=n_weeks)
     channels = panel.truth["channels"]
@@ -54,11 +59,8 @@ def record(name: str) -> dict:
         "date", channels, "market", 6, global_channels=channels[-1:], target_column="sales"
     )
     X, y = panel.data.drop(columns="sales"), panel.data["sales"]
-    started, cpu_started = time.perf_counter(), time.process_time()
-    model.fit(X, y, draws=DRAWS, tune=DRAWS, chains=4, random_seed=SEED, quiet=True)
-    seconds = time.perf_counter() - started
-    cpu_seconds = time.process_time() - cpu_started
-    peak = peak_mb()
+    with clocked() as row:
+        model.fit(X, y, draws=DRAWS, tune=DRAWS, chains=4, random_seed=SEED, quiet=True)
     posterior = model.idata["posterior"].to_dataset()[NAMES]
     table = az.summary(posterior, kind="diagnostics", round_to="none")
     return {
@@ -67,30 +69,22 @@ def record(name: str) -> dict:
         "weeks": n_weeks,
         "channels": n_channels,
         "draws": DRAWS * 4,
-        "seconds": round(seconds, 1),
-        "cpu_seconds": round(cpu_seconds, 1),
+        **row,
         "rhat": round(float(table["r_hat"].max()), 4),
         "ess": round(float(table[["ess_bulk", "ess_tail"]].min().min())),
         "divergences": int(model.idata["sample_stats"]["diverging"].sum()),
-        "peak_mb": peak,
     }
 
 
-def bench() -> dict:
-    """Run every size, one after the other."""
+def bench(n_repeats: int) -> dict:
+    """Run every size, in turn."""
     load = os.getloadavg()[0]
-    sizes = []
-    for name in SIZES:
-        with tempfile.TemporaryDirectory() as empty:  # no compiled code from earlier runs
-            sizes.append(
-                in_process(__file__, name, variables={"PYTENSOR_FLAGS": f"base_compiledir={empty}"})
-            )
-        print(sizes[-1])
+    sizes = interleaved([partial(in_cold_process, __file__, name) for name in SIZES], n_repeats)
     return conditions(load, PACKAGES) | {"sizes": sizes}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] and sys.argv[1] in SIZES:
         print(json.dumps(record(sys.argv[1])))
     else:
-        OUTPUT.write_text(json.dumps(bench(), indent=1) + "\n")
+        write(OUTPUT, bench(repeats(__doc__)))

@@ -1,23 +1,30 @@
 """The source's multilevel model sampled in three ways, each in a process of its own.
 
-Without an argument it runs all of them and writes what the performance page shows.
+Without the name of one it runs all of them, those under a minute `--repeats` times, and writes what
+the performance page shows.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
-import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import arviz as az
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from measuring import conditions, in_process, peak_mb
+from measuring import (
+    clocked,
+    conditions,
+    in_cold_process,
+    interleaved,
+    quiet,
+    repeats,
+    write,
+)
 
 from helpers.elasticities import collapsed_log_density, effect_draws, prepare_prices
 from helpers.prices import as_price_panel, moments, simulate_source_market
@@ -134,45 +141,35 @@ WAYS = {way.__name__: way for way in (as_in_the_source, by_sums, collapsed)}
 
 def record(name: str) -> dict:
     """Time with compilation, effective sample size, memory, and the elasticities themselves."""
-    logging.disable(logging.WARNING)
+    quiet()
     panel = as_price_panel(simulate_source_market().data)
-    started, cpu_started = time.perf_counter(), time.process_time()
-    idata = WAYS[name](panel, np.sort(panel.income))  # permuted, as in the source
-    seconds = time.perf_counter() - started
-    cpu_seconds = time.process_time() - cpu_started
-    peak = peak_mb()
+    with clocked() as row:
+        idata = WAYS[name](panel, np.sort(panel.income))  # permuted, as in the source
     posterior = idata["posterior"].to_dataset()[REPORTED]
     ess = [az.ess(posterior, method=method).to_array() for method in ("bulk", "tail")]
     beta = posterior["beta"]
     return {
         "way": name,
-        "seconds": round(seconds, 1),
-        "cpu_seconds": round(cpu_seconds, 1),
+        **row,
         "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
+        "rhat": round(float(az.rhat(posterior).to_array().max()), 4),
         "ess": round(min(float(one.min()) for one in ess)),
         "divergences": int(idata["sample_stats"]["diverging"].sum()),
-        "peak_mb": peak,
         "draws_mb": round(sum(node.to_dataset().nbytes for node in idata.subtree) / 1e6, 1),
         "elasticity": beta.mean(("chain", "draw")).to_numpy().round(4).tolist(),
         "elasticity_mcse": az.mcse(beta).to_numpy().round(4).tolist(),
     }
 
 
-def bench() -> dict:
-    """Run every way, one after the other."""
+def bench(n_repeats: int) -> dict:
+    """Run every way, in turn."""
     load = os.getloadavg()[0]
-    ways = []
-    for name in WAYS:
-        with tempfile.TemporaryDirectory() as empty:  # no compiled code from earlier runs
-            ways.append(
-                in_process(__file__, name, variables={"PYTENSOR_FLAGS": f"base_compiledir={empty}"})
-            )
-        print({key: value for key, value in ways[-1].items() if "elasticity" not in key})
+    ways = interleaved([partial(in_cold_process, __file__, name) for name in WAYS], n_repeats)
     return conditions(load, PACKAGES) | {"ways": ways}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] and sys.argv[1] in WAYS:
         print(json.dumps(record(sys.argv[1])))
     else:
-        OUTPUT.write_text(json.dumps(bench(), indent=1) + "\n")
+        write(OUTPUT, bench(repeats(__doc__)))

@@ -13,9 +13,10 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-from measuring import conditions, in_process, peak_mb
+from measuring import add_repeats, conditions, in_process, interleaved, peak_mb, write
 
 OUTPUT = Path(__file__).parents[2] / "book" / "performance_stores.json"
 EPOCHS = 6000
@@ -165,10 +166,9 @@ def record(name: str, n_stores: int, steps: int, started: float) -> dict:
     return row | (source if name == "as_in_the_source" else {})
 
 
-def bench(epochs: int) -> dict:
-    """Run every way, one after the other; compiled code is kept from a first run, as in a book."""
+def bench(epochs: int, n_repeats: int) -> dict:
+    """Run every way, in turn; compiled code is kept from a first run, as in a book."""
     load_before = os.getloadavg()[0]
-    rows = []
     with tempfile.TemporaryDirectory() as cache:
         cached = {
             "JAX_COMPILATION_CACHE_DIR": cache,
@@ -180,25 +180,26 @@ def bench(epochs: int) -> dict:
             arguments = name, str(n_stores), str(steps), str(time.time())
             return in_process(__file__, *arguments, variables=cached)
 
-        def keep(row):
-            rows.append(row)
-            print(row, flush=True)
-
+        ways = [("as_in_the_source", 1000, epochs)]
         run("as_in_the_source", 1000, 10)  # fills the cache
-        keep(run("as_in_the_source", 1000, epochs))
         for n_stores in (*GROWTH, KAGGLE):
-            keep(run("variational_em", n_stores, 0))
-            keep(run("structured", n_stores, 0))
-            run("collapsed", n_stores, FAST_STEPS)  # fills the cache
-            keep(run("collapsed", n_stores, FAST_STEPS))
+            run("collapsed", n_stores, FAST_STEPS)
+            ways += [
+                ("variational_em", n_stores, 0),
+                ("structured", n_stores, 0),
+                ("collapsed", n_stores, FAST_STEPS),
+            ]
+        rows = interleaved([partial(run, *way) for way in ways], n_repeats)
     return conditions(load_before, PACKAGES) | {"ways": rows}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 5:
+    if len(sys.argv) == 5 and sys.argv[1] in WAYS:
         name, n_stores, steps, started = sys.argv[1:]
         print(json.dumps(record(name, int(n_stores), int(steps), float(started))))
     else:
         options = argparse.ArgumentParser(description=__doc__)
         options.add_argument("--epochs", type=int, default=EPOCHS)
-        OUTPUT.write_text(json.dumps(bench(options.parse_args().epochs), indent=1) + "\n")
+        add_repeats(options)
+        given = options.parse_args()
+        write(OUTPUT, bench(given.epochs, given.repeats))
