@@ -56,7 +56,8 @@ def markets_table(record: Row) -> str:
 
 def stores_table(record: Row) -> str:
     """Table of the ways to fit a chain of stores, what to choose, and what they ran on."""
-    rows = record["ways"]
+    source, *ours = record["ways"]
+    rows = [source, *sorted(ours, key=lambda row: row["stores"])]
     columns: dict[str, Callable[[Row], str]] = {
         "Way": _way,
         "Stores": _get("stores"),
