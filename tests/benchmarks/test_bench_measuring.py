@@ -25,6 +25,11 @@ def test_ways_take_turns_and_long_ones_run_once(capsys):
     assert capsys.readouterr().out.count("run 1") == 2
 
 
+def test_a_short_fit_in_a_long_process_runs_once():
+    row = {"seconds": 5.0, "process_seconds": 61.0}
+    assert interleaved([lambda: row], 3) == [row]
+
+
 def test_each_column_has_its_own_median():
     runs = [{"a": a, "b": b, "same": 1} for a, b in [(1, 30), (3, 10), (2, 20)]]
     row = median_row(runs)
@@ -65,4 +70,5 @@ def test_a_cold_process_finds_no_compiled_code(tmp_path):
         " 'numba': os.environ['NUMBA_CACHE_DIR'] == flags}))\n"
     )
     seen = in_cold_process(str(script), variables={"MORE": "1"})
+    assert 0 < seen.pop("process_seconds") < 30
     assert seen == {"files": [], "more": "1", "numba": True}
