@@ -46,7 +46,7 @@ def in_cold_process(
     with tempfile.TemporaryDirectory() as empty:
         cold = {"PYTENSOR_FLAGS": f"base_compiledir={empty}", "NUMBA_CACHE_DIR": empty}
         row = in_process(script, *arguments, variables=cold | dict(variables or {}))
-    return row | {"process_seconds": round(time.monotonic() - started, 1)}
+    return row | {"process_seconds": round(time.monotonic() - started, 2)}
 
 
 def repeats(description: str | None) -> int:
