@@ -47,9 +47,12 @@ def test_the_clock_tells_compilation_from_the_rest():
         with pm.Model() as model:
             pm.Normal("x", 0, 1, shape=3)
         model.compile_logp()({"x": np.zeros(3)})
-        time.sleep(1)
+        time.sleep(0.7)
+        busy = time.process_time() + 0.3
+        while time.process_time() < busy:
+            pass
     assert 0 < row["compile_seconds"] <= row["seconds"] - 1
-    assert row["peak_mb"] > 100 and row["cpu_seconds"] > 0
+    assert row["peak_mb"] > 100 and row["cpu_seconds"] >= 0.3
 
 
 def test_jax_counts_as_compilation():
