@@ -15,6 +15,8 @@ import numpy as np
 import nutpie
 
 from helpers.elasticities import elasticity_model, prepare_prices
+from helpers.hierarchical_mmm import HierarchicalMMM
+from helpers.markets import load_two_markets, simulate_markets
 from helpers.prices import as_price_panel, simulate_source_market
 from helpers.shared_shocks import prepare, shared_shock_model
 from helpers.two_cities import as_two_series, simulate_two_cities
@@ -26,12 +28,32 @@ def _two_cities(*, planted):
     return shared_shock_model, prepare(series, use_events=False, planted=second)
 
 
+def _markets(data, channels, *, shared=(), controls=None, modes=None):
+    model = HierarchicalMMM(
+        *("date", channels, "market", 6),
+        global_channels=shared,
+        target_column="sales",
+        control_columns=controls,
+        yearly_seasonality=modes,
+    )
+    model.build_model(data.drop(columns="sales"), data["sales"], unequal="mask")
+    return lambda built: built, model.mmm.model
+
+
 MODELS = {
     "shared shocks": lambda: _two_cities(planted=False),
     "shared shocks, planted lift": lambda: _two_cities(planted=True),
     "elasticities": lambda: (
         elasticity_model,
         prepare_prices(as_price_panel(simulate_source_market().data)),
+    ),
+    "hierarchical markets": lambda: _markets(
+        simulate_markets(6, seed=1, n_weeks=104, weeks=[104] * 5 + [26]).data,
+        ["tv", "radio", "online"],
+        shared=["online"],
+    ),
+    "two markets": lambda: _markets(
+        load_two_markets()[0], ["x1", "x2"], controls=["event_1", "event_2"], modes=2
     ),
 }
 
