@@ -204,8 +204,8 @@ def execute_one(
 ) -> Result:
     """Execute one notebook in a worker process, with further environment variables."""
     caches = book.build_directory / "cache"
-    # another code or another data set is another study: a stopped one goes on under its digest
-    checkpoints = book.build_directory / "checkpoints" / f"{name}-{digest(book, notebook)}"
+    # a build's target bears the digest: with other code or data it is another study
+    checkpoints = book.build_directory / "checkpoints" / target.stem
     (scratch / "cwd").mkdir(parents=True)
     environment = kernel_environment(caches) | {
         "JAX_COMPILATION_CACHE_DIR": str(scratch / "jax"),
