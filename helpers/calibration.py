@@ -395,7 +395,10 @@ def _finished(path, header):
     found = [json.loads(line) for line in whole] or [header]
     if found[0] != header:
         raise ValueError(f"{path}: belongs to a study with {found[0]}, not {header}; remove it")
-    path.write_text("".join(whole or [json.dumps(header) + "\n"]))
+    if whole:
+        os.truncate(path, len("".join(whole).encode()))
+    else:
+        path.write_text(json.dumps(header) + "\n")
     return found[1:]
 
 

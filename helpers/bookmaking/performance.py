@@ -164,7 +164,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "ESS a second": lambda row: f"{_ess(row) / row['seconds']:.3g}",
     f"To ESS {TARGET_ESS}": lambda row: _short(_to_target(row)) if _passes(row) else "not passed",
     "Peak memory": lambda row: f"{row['peak_mb']} MB",
-    "Kept": _get("draws_mb", ".0f"),
+    "Kept": lambda row: f"{row['draws_mb']:.0f} MB" if "draws_mb" in row else "",
     "Runs": lambda row: str(len(row.get("runs", [row]))),
 }
 
@@ -177,8 +177,6 @@ def _samplers(rows: Sequence[Row], **sizes: str) -> list[str]:
 def _table(rows: Sequence[Row], columns: Mapping[str, Callable[[Row], str]]) -> list[str]:
     """Markdown of the columns that are not empty, text to the left and numbers to the right."""
     cells = {header: [cell(row) for row in rows] for header, cell in columns.items()}
-    if any(cells.get("Kept", [])):
-        cells["Kept"] = [f"{cell} MB" if cell else "" for cell in cells["Kept"]]
     cells = {header: column for header, column in cells.items() if any(column)}
     align = [":--" if header in ("Way", "Data") else "--:" for header in cells]
     lines = [[*cells], align, *zip(*cells.values(), strict=True)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-MARKER = "<!-- planted errors -->"
-
 
 def planted_table(rows: Sequence[Mapping[str, str]]) -> str:
     """Markdown table of errors planted in the helpers and what caught each."""
@@ -19,3 +17,7 @@ def planted_table(rows: Sequence[Mapping[str, str]]) -> str:
             ),
         ]
     )
+
+
+#: As in :data:`helpers.bookmaking.performance.TABLES`.
+TABLES = {"planted": ("<!-- planted errors -->", planted_table)}

@@ -67,17 +67,12 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
     status = stage / "book" / "status.md"
     if status.exists():
         status.write_text(status.read_text().replace(MARKER, status_tables(chapters)))
-    page = stage / "book" / "performance.md"
-    for name, (marker, table) in performance.TABLES.items():
+    for name, (marker, table) in (performance.TABLES | planted.TABLES).items():
         record = stage / "book" / f"{name}.json"
         if record.exists():
+            page = record.with_name(f"{name.partition('_')[0]}.md")
             shown = table(json.loads(record.read_text()))
             page.write_text(page.read_text().replace(marker, shown))
-    caught = stage / "book" / "planted.json"
-    if caught.exists():
-        page = caught.with_suffix(".md")
-        shown = planted.planted_table(json.loads(caught.read_text()))
-        page.write_text(page.read_text().replace(planted.MARKER, shown))
 
 
 def with_outputs(
