@@ -6,23 +6,13 @@ are sampled as PyMC did when it was written: its own NUTS, its default settings,
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pymc as pm
-from measuring import (
-    add_repeats,
-    clocked,
-    conditions,
-    in_cold_process,
-    interleaved,
-    quiet,
-    write,
-)
+from measuring import clocked, conditions, in_cold_process, interleaved, main, quiet
 
 from helpers.sampling import diagnostics, fit_many, sample
 from helpers.shared_shocks import prepare, shared_shock_model
@@ -111,11 +101,11 @@ WAYS = {
 }
 
 
-def record(way: str, n_days: int, draws: int) -> dict:
+def record(way: str, days: int, draws: int) -> dict:
     """Clocks, memory and diagnostics of all that is not a value for each day or mode."""
     quiet()
     if WAYS[way] is None:
-        markets = [prepare(market(n_days, seed), use_events=False) for seed in (SEED, SEED + 1)]
+        markets = [prepare(market(days, seed), use_events=False) for seed in (SEED, SEED + 1)]
         fits = fit_many(
             *(markets, shared_shock_model),
             draws=draws,
@@ -129,7 +119,7 @@ def record(way: str, n_days: int, draws: int) -> dict:
         with clocked() as row:
             _, idata = next(fits)
     else:
-        series = market(n_days)
+        series = market(days)
         with clocked() as row:
             idata = WAYS[way](series, draws)
     posterior = idata["posterior"].to_dataset()
@@ -137,7 +127,7 @@ def record(way: str, n_days: int, draws: int) -> dict:
     checks = diagnostics(idata, names)
     return {
         "way": way,
-        "days": n_days,
+        "days": days,
         **({"refit": True} if WAYS[way] is None else {}),
         **row,
         "draws": CHAINS * draws,
@@ -160,13 +150,4 @@ def bench(n_repeats: int) -> dict:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    add_repeats(options)
-    options.add_argument("--way", choices=WAYS)
-    options.add_argument("--days", type=int, default=DAYS)
-    options.add_argument("--draws", type=int, default=DRAWS)
-    given = options.parse_args()
-    if given.way:
-        print(json.dumps(record(given.way, given.days, given.draws)))
-    else:
-        write(OUTPUT, bench(given.repeats))
+    main(OUTPUT, bench, record, WAYS, __doc__, days=DAYS, draws=DRAWS)

@@ -1,27 +1,17 @@
 """The hierarchical media mix model fitted to more and more markets, each in its own process.
 
-Without the name of one it runs all sizes, those under a minute `--repeats` times, and writes what
+Without `--way` it runs all sizes, those under a minute `--repeats` times, and writes what
 the performance page shows.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from functools import partial
 from pathlib import Path
 
 import arviz as az
-from measuring import (
-    clocked,
-    conditions,
-    in_cold_process,
-    interleaved,
-    quiet,
-    repeats,
-    write,
-)
+from measuring import clocked, conditions, in_cold_process, interleaved, main, quiet
 
 from helpers.hierarchical_mmm import HierarchicalMMM
 from helpers.markets import MarketsTruth, simulate_markets
@@ -79,12 +69,11 @@ def record(name: str) -> dict:
 def bench(n_repeats: int) -> dict:
     """Run every size, in turn."""
     load = os.getloadavg()[0]
-    sizes = interleaved([partial(in_cold_process, __file__, name) for name in SIZES], n_repeats)
+    sizes = interleaved(
+        [partial(in_cold_process, __file__, "--way", name) for name in SIZES], n_repeats
+    )
     return conditions(load, PACKAGES) | {"sizes": sizes}
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] and sys.argv[1] in SIZES:
-        print(json.dumps(record(sys.argv[1])))
-    else:
-        write(OUTPUT, bench(repeats(__doc__)))
+    main(OUTPUT, bench, record, SIZES, __doc__)

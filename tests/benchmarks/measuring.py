@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -49,18 +49,33 @@ def in_cold_process(
     return row | {"process_seconds": round(time.monotonic() - started, 2)}
 
 
-def repeats(description: str | None) -> int:
-    """Read how often the command line wants each short way to run."""
-    options = argparse.ArgumentParser(description=description)
-    add_repeats(options)
-    return options.parse_args().repeats
-
-
 def add_repeats(options: argparse.ArgumentParser) -> None:
-    """Add the option that :func:`repeats` reads."""
+    """Add the option that says how often each short way runs."""
     options.add_argument(
         "--repeats", type=int, default=5, help=f"runs of each way under {REPEATED_BELOW} s"
     )
+
+
+def main(
+    output: Path,
+    bench: Callable[[int], dict],
+    record: Callable[..., dict],
+    ways: Iterable[str],
+    description: str | None,
+    **sizes: int,
+) -> None:
+    """Run all ways and write what they took, or with `--way` one, and print its record."""
+    parser = argparse.ArgumentParser(description=description)
+    add_repeats(parser)
+    parser.add_argument("--way", choices=list(ways))
+    for name, default in sizes.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    given = vars(parser.parse_args())
+    n_repeats, way = given.pop("repeats"), given.pop("way")
+    if way:
+        print(json.dumps(record(way, **given)))
+    else:
+        write(output, bench(n_repeats))
 
 
 def interleaved(ways: Sequence[Callable[[], dict[str, Any]]], n_repeats: int) -> list[dict]:

@@ -6,22 +6,12 @@ shows. The published data are used if MARKET_BOOK_DATA names them, else the simu
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from functools import partial
 from pathlib import Path
 
 import pymc as pm
-from measuring import (
-    add_repeats,
-    clocked,
-    conditions,
-    in_cold_process,
-    interleaved,
-    quiet,
-    write,
-)
+from measuring import clocked, conditions, in_cold_process, interleaved, main, quiet
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pymc_extras.prior import Prior
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
@@ -161,13 +151,4 @@ def bench(n_repeats: int) -> dict:
 
 
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    add_repeats(options)
-    options.add_argument("--way", choices=WAYS)
-    options.add_argument("--growth", type=int, default=0)
-    options.add_argument("--draws", type=int, default=DRAWS)
-    given = options.parse_args()
-    if given.way:
-        print(json.dumps(record(given.way, given.growth, given.draws)))
-    else:
-        write(OUTPUT, bench(given.repeats))
+    main(OUTPUT, bench, record, WAYS, __doc__, growth=0, draws=DRAWS)

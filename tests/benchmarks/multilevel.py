@@ -1,14 +1,12 @@
 """The source's multilevel model sampled in three ways, each in a process of its own.
 
-Without the name of one it runs all of them, those under a minute `--repeats` times, and writes what
+Without `--way` it runs all of them, those under a minute `--repeats` times, and writes what
 the performance page shows.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +14,7 @@ import arviz as az
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from measuring import (
-    clocked,
-    conditions,
-    in_cold_process,
-    interleaved,
-    quiet,
-    repeats,
-    write,
-)
+from measuring import clocked, conditions, in_cold_process, interleaved, main, quiet
 
 from helpers.elasticities import collapsed_log_density, effect_draws, prepare_prices
 from helpers.prices import as_price_panel, moments, simulate_source_market
@@ -164,12 +154,11 @@ def record(name: str) -> dict:
 def bench(n_repeats: int) -> dict:
     """Run every way, in turn."""
     load = os.getloadavg()[0]
-    ways = interleaved([partial(in_cold_process, __file__, name) for name in WAYS], n_repeats)
+    ways = interleaved(
+        [partial(in_cold_process, __file__, "--way", name) for name in WAYS], n_repeats
+    )
     return conditions(load, PACKAGES) | {"ways": ways}
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] and sys.argv[1] in WAYS:
-        print(json.dumps(record(sys.argv[1])))
-    else:
-        write(OUTPUT, bench(repeats(__doc__)))
+    main(OUTPUT, bench, record, WAYS, __doc__)
