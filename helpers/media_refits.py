@@ -174,6 +174,11 @@ class Refits:
         Waves of the yearly season.
     drift_modes : int
         Waves of the baseline's drift, with the prior of ``gamma_control``.
+
+    Attributes
+    ----------
+    model : pymc.Model
+        What is compiled; its data are those given here.
     """
 
     def __init__(
@@ -190,7 +195,7 @@ class Refits:
         model = _model(wide, self.arrays(wide), model_config, l_max, yearly_modes)
         compiled = nutpie.compile_pymc_model(model, backend="numba", var_names=PARAMETERS)
         used = {variable.name for variable in compiled.shared_var_keys}
-        self._compiled, self._used = compiled, used
+        self.model, self._compiled, self._used = model, compiled, used
         gc.collect()
         gc.freeze()  # a compiled model is too large to be looked through after every fit
 
@@ -233,6 +238,7 @@ class Refits:
         *,
         prior_scale: np.ndarray | None = None,
         tests: pd.DataFrame | None = None,
+        unit: float | None = None,
     ) -> dict[str, np.ndarray]:
         """Data of one fit by the names that the compiled model gives them.
 
@@ -247,6 +253,8 @@ class Refits:
             Lift tests, at most one a channel, in the units of the table: ``channel``, spend a
             period before ``x`` and added ``delta_x``, target added *a period* once carry-over is
             complete ``delta_y``, its standard error ``sigma``.
+        unit : float, optional
+            Sales that count as 1 in the model; the largest without it.
 
         Returns
         -------
@@ -259,7 +267,7 @@ class Refits:
             If a test names an unknown channel, or a channel has two.
         """
         largest = np.where(wide.spend.max(axis=0) > 0, wide.spend.max(axis=0), 1.0)
-        top = float(wide.y.max())
+        top = float(wide.y.max() if unit is None else unit)
         scale = spend_shares(wide.spend) if prior_scale is None else np.array(prior_scale, float)
         scale[scale == 0] = scale[scale > 0].mean()  # an empty place needs a prior, too
         lift = {f"lift_{name}": np.zeros(largest.size) for name in ("from", "to", "gain")}
@@ -297,6 +305,7 @@ class Refits:
         basis: np.ndarray | None = None,
         prior_scale: np.ndarray | None = None,
         tests: pd.DataFrame | None = None,
+        unit: float | None = None,
     ) -> Refit:
         """Posterior with other data.
 
@@ -312,7 +321,7 @@ class Refits:
             Target acceptance rate, in (0, 1).
         placebo, basis : array, optional
             As for :meth:`widened`.
-        prior_scale, tests : array and pandas.DataFrame, optional
+        prior_scale, tests, unit : optional
             As for :meth:`arrays`.
 
         Returns
@@ -321,7 +330,7 @@ class Refits:
             Draws, in the model's units and in those of the table.
         """
         wide = self.widened(data, placebo=placebo, basis=basis)
-        arrays = self.arrays(wide, prior_scale=prior_scale, tests=tests)
+        arrays = self.arrays(wide, prior_scale=prior_scale, tests=tests, unit=unit)
         idata = nutpie.sample(
             self._compiled.with_data(**{k: v for k, v in arrays.items() if k in self._used}),
             draws=draws,
