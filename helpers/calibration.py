@@ -218,6 +218,29 @@ def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> 
     return bool(band[0] <= counts.min() and counts.max() <= band[1])
 
 
+def outer_share(ranks: np.ndarray, *, n_bins: int = 10) -> float:
+    """Share of ranks in the two outer bars: more than expected if a posterior is too narrow.
+
+    Parameters
+    ----------
+    ranks : array of int, shape (n_datasets,)
+        Ranks of one quantity.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    float
+        About ``2 / n_bins`` for a right posterior.
+
+    Examples
+    --------
+    >>> outer_share(np.arange(100)), outer_share(np.zeros(100, int))
+    (0.2, 1.0)
+    """
+    return float(rank_counts(ranks, n_bins=n_bins)[[0, -1]].sum() / len(ranks))
+
+
 @dataclass(frozen=True)
 class Check:
     """A model to be held against its own simulations.
