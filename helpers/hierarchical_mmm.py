@@ -29,6 +29,7 @@ from pytensor.xtensor import as_xtensor
 
 from helpers.markets import histories, refuse_unequal
 from helpers.notebook import mean_interval
+from helpers.sampling import cores_for
 from helpers.tables import DataError, listed
 
 POOLING = ("partial", "complete", "no")
@@ -673,7 +674,12 @@ class HierarchicalMMM:
             As ``MMM.fit`` gives it, also ``self.idata``.
         """
         self.build_model(X, y, unequal=unequal)
-        kwargs = {"target_accept": 0.95, "nuts_sampler": "nutpie", "progressbar": False} | kwargs
+        kwargs = {
+            "target_accept": 0.95,
+            "nuts_sampler": "nutpie",
+            "progressbar": False,
+            "cores": cores_for(kwargs.get("chains", 4)),
+        } | kwargs
         if kwargs["nuts_sampler"] == "nutpie":  # effect and rate of saturation trade off
             kwargs = {"nuts": {"adaptation": "low_rank"}} | kwargs
         # MMM's own switch, which `fit` has no argument for: deterministics come with the draws.

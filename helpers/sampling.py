@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
@@ -23,6 +24,27 @@ _kept: dict[tuple, tuple] = {}
 def _backend(iterations: int) -> str:
     """Compiler that is done first: numba's code runs faster, JAX compiles faster and smaller."""
     return "numba" if iterations > 10_000 else "jax"
+
+
+def cores_for(chains: int) -> int:
+    """Chains to run at once: PyMC takes every second core for a hardware thread and leaves it idle.
+
+    Parameters
+    ----------
+    chains : int
+        Number of chains.
+
+    Returns
+    -------
+    int
+        At most one a core.
+
+    Examples
+    --------
+    >>> cores_for(1)
+    1
+    """
+    return max(1, min(chains, os.cpu_count() or 1))
 
 
 def sample(
@@ -63,6 +85,7 @@ def sample(
         draws,
         tune=tune,
         chains=chains,
+        cores=cores_for(chains),
         random_seed=seed,
         target_accept=target_accept,
         model=model,

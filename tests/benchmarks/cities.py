@@ -14,12 +14,11 @@ import numpy as np
 import pymc as pm
 from measuring import clocked, conditions, in_cold_process, interleaved, main, quiet
 
-from helpers.sampling import diagnostics, fit_many, sample
+from helpers.sampling import cores_for, diagnostics, fit_many, sample
 from helpers.shared_shocks import prepare, shared_shock_model
 from helpers.two_cities import as_two_series, simulate_two_cities
 
 CHAINS = 4
-CORES = min(CHAINS, os.cpu_count() or 1)  # PyMC alone would leave every second one idle
 DRAWS = 1000  # a chain, as many to tune: PyMC's default and chapter 2's
 DAYS = 730  # as in chapter 1
 GROWTH = 3
@@ -64,7 +63,7 @@ def by_pymc(series, draws, *, walk):
             draws,
             tune=draws,
             chains=CHAINS,
-            cores=CORES,
+            cores=cores_for(CHAINS),
             nuts_sampler="pymc",
             random_seed=SEED,
             progressbar=False,

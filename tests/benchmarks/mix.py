@@ -23,10 +23,9 @@ from helpers.media_mix import (
     fit_media_mix,
     spend_share_prior,
 )
-from helpers.sampling import diagnostics
+from helpers.sampling import cores_for, diagnostics
 
 CHAINS = 4
-CORES = min(CHAINS, os.cpu_count() or 1)  # PyMC alone would leave every second one idle
 DRAWS = 1000  # a chain, as many to tune: chapter 7's
 SOURCE_DRAWS = 4000
 HELD_OUT = 26
@@ -98,7 +97,7 @@ def ours(data, draws, *, sampler):
         return fit_media_mix(mmm, seed=SEED, **size)
     return pm.sample(
         model=freeze_dims_and_data(mmm.model),
-        cores=CORES,
+        cores=cores_for(CHAINS),
         nuts_sampler=sampler,
         random_seed=SEED,
         var_names=[variable.name for variable in mmm.model.free_RVs],

@@ -1,5 +1,6 @@
 """Sampling against exact posteriors; diagnostics on draws made by hand."""
 
+import os
 from types import SimpleNamespace
 
 import arviz as az
@@ -45,6 +46,13 @@ def test_sample_draws_from_the_posterior_in_silence(backend, draws, capfd):
     assert idata["posterior"]["mean"].shape == (2, draws)
     assert "diverging" in idata["sample_stats"]
     assert capfd.readouterr() == ("", "")
+
+
+def test_no_core_is_left_idle(monkeypatch):
+    asked, sampled = [], pm.sample
+    monkeypatch.setattr(pm, "sample", lambda *a, **k: asked.append(k["cores"]) or sampled(*a, **k))
+    sample(build(data_of(0)), draws=10, tune=10, chains=2, seed=1)
+    assert asked == [min(2, os.cpu_count())]
 
 
 @pytest.mark.parametrize(("backend", "draws"), [("jax", 180), ("numba", 1600)])
