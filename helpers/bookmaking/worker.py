@@ -7,12 +7,14 @@ worker its kernel.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +29,7 @@ from helpers.bookmaking.book import write_atomically
 
 PACKAGES = ("pymc", "pymc-marketing", "nutpie", "numpyro", "jax", "arviz", "numpy", "pandas")
 POLL_SECONDS = 0.2
+GROWTH_BYTES = 2**20
 # A kernel is told free ports before it binds them: one that meets another there dies at once.
 STARTS = 3
 
@@ -102,24 +105,36 @@ def share(process: psutil.Process) -> int:
     return getattr(memory, "pss", memory.rss)
 
 
+def total_of(processes: list[psutil.Process], size: Callable[[psutil.Process], int]) -> int:
+    """Sum over the processes that still run."""
+    total = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):  # it ended between the two calls
+            total += size(process)
+    return total
+
+
 class PeakMemory(threading.Thread):
-    """Watch the resident memory of the kernel and its children."""
+    """Watch the resident memory of the kernel and its children.
+
+    Shares are slow to count and stop the process meanwhile, so they are counted only when the
+    sum of all that is resident, which is no smaller, has grown.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.peak_bytes = 0
+        self.largest_sum = 0
 
     def run(self) -> None:
         """Poll until the process ends."""
         me = psutil.Process()
         while True:
-            total = 0
-            for child in me.children(recursive=True):
-                try:
-                    total += share(child)
-                except psutil.Error:
-                    continue  # it ended between the two calls
-            self.peak_bytes = max(self.peak_bytes, total)
+            children = me.children(recursive=True)
+            resident = total_of(children, lambda child: child.memory_info().rss)
+            if resident > self.largest_sum + GROWTH_BYTES:
+                self.largest_sum = resident
+                self.peak_bytes = max(self.peak_bytes, total_of(children, share))
             time.sleep(POLL_SECONDS)
 
     def megabytes(self) -> int:
