@@ -48,7 +48,7 @@ bench: $(VENV)/.installed ## time the source's way against ours, for the perform
 mutants: $(VENV)/.installed ## plant errors in the helpers and see which test catches each
 	@$(BIN)/python tests/mutations.py
 
-binder: $(VENV)/.installed ## every chapter with its defaults in Binder's 2 GB (root on Linux)
+binder: $(VENV)/.installed _build/cache/.warm ## every chapter with its defaults in Binder's 2 GB (root on Linux)
 	@$(BIN)/python tests/binder.py
 
 # In processes of their own and before the chapters, which would keep the compiler's memory.

@@ -142,8 +142,8 @@ def fit_many[Data](
     backend : {"numba", "jax"}, optional
         Compiler; without it the one that is done first.
     start : int
-        First data set to fit: those before it were fitted earlier. The others' draws are the
-        same as without it.
+        First data set to fit: those before it were fitted earlier. The others keep their
+        streams.
 
     Yields
     ------

@@ -16,7 +16,7 @@ LARGEST_RHAT = 1.01
 def benchmark_table(record: Row) -> str:
     """Table of the ways to sample the model of prices, the choice, and what they ran on."""
     rows = record["ways"]
-    return _page(_samplers(rows), [_choice(rows)], record)
+    return _page(_samplers(rows, rows="Rows"), [_choice(_first(rows))], record)
 
 
 def cities_table(record: Row) -> str:
@@ -38,8 +38,7 @@ def cities_table(record: Row) -> str:
 def mix_table(record: Row) -> str:
     """Table of the ways to sample the media mix, the choice, and what they ran on."""
     rows = record["ways"]
-    first = [row for row in rows if "growth" not in row]
-    return _page(_samplers(rows, weeks="Weeks", data="Data"), [_choice(first)], record)
+    return _page(_samplers(rows, weeks="Weeks", data="Data"), [_choice(_first(rows))], record)
 
 
 def markets_table(record: Row) -> str:
@@ -102,6 +101,11 @@ TABLES: dict[str, tuple[str, Callable[[Row], str]]] = {
     "performance_markets": ("<!-- markets benchmark table -->", markets_table),
     "performance_stores": ("<!-- stores benchmark table -->", stores_table),
 }
+
+
+def _first(rows: Sequence[Row]) -> list[Row]:
+    """All ways on the same data: the choice is between them."""
+    return [row for row in rows if "growth" not in row]
 
 
 def _way(row: Row) -> str:

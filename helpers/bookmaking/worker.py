@@ -124,16 +124,16 @@ class PeakMemory(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.peak_bytes = 0
-        self.largest_sum = 0
 
     def run(self) -> None:
         """Poll until the process ends."""
         me = psutil.Process()
+        largest_sum = 0
         while True:
             children = me.children(recursive=True)
             resident = total_of(children, lambda child: child.memory_info().rss)
-            if resident > self.largest_sum + GROWTH_BYTES:
-                self.largest_sum = resident
+            if resident > largest_sum + GROWTH_BYTES:
+                largest_sum = resident
                 self.peak_bytes = max(self.peak_bytes, total_of(children, share))
             time.sleep(POLL_SECONDS)
 

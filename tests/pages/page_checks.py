@@ -16,6 +16,7 @@ FETCHED = re.compile(r"(?:url\(|@import\s|import\()\s*['\"]?(?:https?:)?//[^)'\"
 RAW = re.compile(
     r"<Figure size|\bobject at 0x|Traceback \(most recent|(?<![\w.~/])/(?:home|root|tmp|Users)/"
 )
+REPR = re.compile(r"^\s*(?:['\"\[{(<]|array\()|\bdtype: ")
 UNRESOLVED = re.compile(r"\{(?:glue|cite|term|numref|doc|ref|eq)\b[\w:]*\}|\?\?")
 
 
@@ -95,6 +96,14 @@ def nothing_is_left_over(page: Path, site: Path) -> list[str]:
     return [text[max(0, match.start() - 30) : match.end() + 30] for text, match in found]
 
 
+def outputs_are_for_readers(page: Path, site: Path) -> list[str]:
+    """No output is what Python writes for an object: a quoted text, a list, a Series' dtype."""
+    outputs = [output.get_text() for output in soup(page).select(".cell_output pre")]
+    return [
+        f"{output[:60]}: print it, or show a table" for output in outputs if REPR.search(output)
+    ]
+
+
 def page_can_be_shared(page: Path, site: Path) -> list[str]:
     """What search engines and messengers show: address, title, description and card."""
     head = soup(page).head
@@ -130,6 +139,7 @@ CHECKS = (
     tables_have_headers,
     nothing_comes_from_elsewhere,
     nothing_is_left_over,
+    outputs_are_for_readers,
     page_has_a_title,
     page_can_be_shared,
 )

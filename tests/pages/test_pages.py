@@ -18,6 +18,8 @@ content="https://a.b/page.html"><meta property="og:title" content="T">
 <meta property="og:image:alt" content="A"></head>
 <body><article><h1 id="t">T</h1>{}</article></body></html>"""
 
+OUTPUT = "<div class='cell_output'><pre>{}</pre></div>"
+
 every_check = pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
 
 
@@ -102,6 +104,9 @@ def test_a_good_page_has_no_problem(page_of, tmp_path, check):
         (checks.nothing_is_left_over, "<pre>/tmp/ipykernel_1/2.py: Warning</pre>", "/tmp/"),
         (checks.nothing_is_left_over, "&lt;Axes object at 0x7f&gt;", "object at"),
         (checks.nothing_is_left_over, "read /home/me/data.csv", "/home/"),
+        (checks.outputs_are_for_readers, OUTPUT.format("a 1.0\ndtype: float64"), "show a table"),
+        (checks.outputs_are_for_readers, OUTPUT.format("'the median'"), "print it"),
+        (checks.outputs_are_for_readers, OUTPUT.format("[1, 2]"), "print it"),
         (checks.page_has_a_title, "<h1>Another</h1>", "one title"),
     ],
 )

@@ -1,5 +1,6 @@
 """The hierarchical media mix model: limits, inherited methods, new markets, saving, errors."""
 
+import os
 import re
 import warnings
 
@@ -53,12 +54,25 @@ def data(panel):
 
 
 @pytest.fixture(scope="module")
-def fitted(data):
+def asked():
+    """What the sampler was asked for."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def fitted(data, asked):
     model = model_of()
-    with warnings.catch_warnings():
+    sampled = pm.sample
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pm, "sample", lambda *a, **k: asked.update(k) or sampled(*a, **k))
         warnings.simplefilter("error", UserWarning)
         model.fit(*data, unequal="mask", **SMALL)
     return model
+
+
+def test_no_core_is_left_idle(fitted, asked):
+    assert asked["chains"] == 2
+    assert asked["cores"] == min(2, os.cpu_count())
 
 
 def draws_of(idata, name):
