@@ -173,7 +173,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
 }
 
 
-def _samplers(rows: Sequence[Row], **sizes: str) -> list[str]:
+def _samplers(rows: Sequence[Row], /, **sizes: str) -> list[str]:
     before = {"Way": _way} | {header: _get(name) for name, header in sizes.items()}
     return _table(rows, before | _COLUMNS)
 
