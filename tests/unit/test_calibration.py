@@ -4,10 +4,12 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytest
 
 from helpers.calibration import (
+    LEAST_PVALUE,
     RANK_DRAWS,
     Check,
     calibrate,
@@ -16,6 +18,7 @@ from helpers.calibration import (
     rank_band,
     rank_counts,
     rank_of,
+    rank_pvalue,
     sampler_numbers,
     stays,
 )
@@ -44,6 +47,26 @@ def test_the_band_holds_all_bins_with_its_probability(n_histograms):
     counts = np.random.default_rng(7).multinomial(200, [0.1] * 10, size=(4000, n_histograms))
     inside = ((low <= counts) & (counts <= high)).all(axis=(1, 2)).mean()
     assert 0.94 < inside < 0.985  # counts are whole: the band rounds outwards
+
+
+def test_a_study_leaves_the_band_where_its_p_value_is_small():
+    rng = np.random.default_rng(5)
+    band = rank_band(104, n_histograms=20)
+    p_values, inside = [], []
+    for _ in range(300):
+        ranks = pd.DataFrame(rng.integers(0, RANK_DRAWS + 1, size=(104, 20)))
+        p_values.append(rank_pvalue(ranks))
+        inside.append(all(stays(ranks[name], band) for name in ranks))
+    p_values, inside = np.array(p_values), np.array(inside)
+    assert p_values[inside].min() > 0.05 > p_values[~inside].max()
+    assert 0.01 < np.mean(~inside) < 0.08 and p_values.min() > LEAST_PVALUE
+    assert 0.1 < np.mean(p_values < 0.25) < 0.35
+
+
+def test_one_crowded_bar_among_many_histograms_fails_a_study():
+    ranks = pd.DataFrame(np.tile(np.arange(100), (20, 1)).T)
+    ranks.loc[:15, 3] = 55  # sixteen more in a bar of ten
+    assert rank_pvalue(ranks) < LEAST_PVALUE < rank_pvalue(ranks.drop(columns=3))
 
 
 def test_wrong_posteriors_leave_the_band():
