@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pymc as pm
-from measuring import clocked, conditions, in_cold_process, interleaved, main, quiet
+from measuring import clocked, conditions, in_cold_process, in_process, interleaved, main, quiet
 
 from helpers.sampling import cores_for, diagnostics, fit_many, sample
 from helpers.shared_shocks import prepare, shared_shock_model
@@ -142,7 +142,11 @@ def bench(n_repeats: int) -> dict:
     load = os.getloadavg()[0]
     sizes = [(way, DAYS) for way in WAYS] + [("shared_shocks_numba", DAYS * GROWTH)]
     runs = [
-        partial(in_cold_process, __file__, "--way", way, "--days", str(days)) for way, days in sizes
+        partial(
+            in_cold_process if WAYS[way] else partial(in_process, variables={}),
+            *(__file__, "--way", way, "--days", str(days)),
+        )
+        for way, days in sizes
     ]
     rows = interleaved(runs, n_repeats)
     return conditions(load, PACKAGES) | {"ways": rows}
