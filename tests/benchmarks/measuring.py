@@ -26,14 +26,16 @@ from typing import Any
 REPEATED_BELOW = 60
 
 
-def in_process(script: str, *arguments: str, variables: Mapping[str, str]) -> dict[str, Any]:
+def in_process(
+    script: str, *arguments: str, variables: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Run a script in a process of its own; the last line that it prints is its record."""
     done = subprocess.run(
         [sys.executable, script, *arguments],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        env=os.environ | dict(variables),
+        env=os.environ | dict(variables or {}),
     )
     return json.loads(done.stdout.splitlines()[-1])
 
