@@ -261,6 +261,33 @@ def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> 
     return bool(band[0] <= counts.min() and counts.max() <= band[1])
 
 
+def outside(
+    ranks: Mapping[str, np.ndarray], band: tuple[float, float], *, n_bins: int = 10
+) -> list[str]:
+    """Histograms with a bar that leaves the band.
+
+    Parameters
+    ----------
+    ranks : mapping of str to array of int, shape (n_datasets,)
+        Ranks by quantity; a data frame will do.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    list of str
+        Their quantities.
+
+    Examples
+    --------
+    >>> outside({"beta": np.arange(100), "sd": np.zeros(100, int)}, (5, 15))
+    ['sd']
+    """
+    return [name for name in ranks if not stays(ranks[name], band, n_bins=n_bins)]
+
+
 def outer_share(ranks: np.ndarray, *, n_bins: int = 10) -> float:
     """Share of ranks in the two outer bars: more than expected if a posterior is too narrow.
 
@@ -474,6 +501,45 @@ def _scalars(truth, draws):
         values = values.reshape(*values.shape[:2], -1)
         for j, true in enumerate(np.ravel(truth[name])):
             yield (name if np.ndim(truth[name]) == 0 else f"{name} {j}"), true, values[..., j]
+
+
+def rank_numbers(
+    ranks: pd.DataFrame, band: tuple[float, float], *, prefix: str, caption: str
+) -> float:
+    """Show how far the bars of a study's histograms are off, as key numbers.
+
+    Parameters
+    ----------
+    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
+        Ranks by data set and quantity.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    prefix : str
+        Beginning of the numbers' keys; ``histograms``, ``leaving``, ``pvalue``, ``expected``,
+        ``farthest`` and ``allowed`` follow.
+    caption : str
+        Heading of the table.
+
+    Returns
+    -------
+    float
+        What :func:`rank_pvalue` returns: below ``LEAST_PVALUE``, a study fails.
+    """
+    expected = len(ranks) / 10
+    farthest = max(np.abs(rank_counts(ranks[name]) - expected).max() for name in ranks)
+    p_value = rank_pvalue(ranks)
+    key_numbers(
+        {
+            f"{prefix}-histograms": ("Histograms", f"{ranks.shape[1]}"),
+            f"{prefix}-leaving": ("of which leave the band", f"{len(outside(ranks, band))}"),
+            f"{prefix}-pvalue": ("Right models with a bar as far off", f"{p_value:.1%}"),
+            f"{prefix}-expected": ("Data sets expected in a bar", f"{expected:.0f}"),
+            f"{prefix}-farthest": ("Farthest bar from that", f"{farthest:.0f}"),
+            f"{prefix}-allowed": ("The band allows", f"{band[1] - expected:.0f}"),
+        },
+        caption=caption,
+    )
+    return p_value
 
 
 def converged(checks: pd.DataFrame) -> pd.Series:

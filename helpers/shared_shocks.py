@@ -10,6 +10,7 @@ import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from helpers.tables import DataError
 from helpers.two_cities import TwoSeries
@@ -26,8 +27,8 @@ def drift_basis(n_days: int, n_modes: int) -> tuple[np.ndarray, np.ndarray]:
     r"""Smoothest modes of a random walk without level and straight line.
 
     The walk is :math:`g = \sum_k \sigma\, s_k z_k v_k` with :math:`z_k \sim N(0, 1)`,
-    innovations of standard deviation :math:`\sigma`, and cosines as modes, closed form, before
-    level and line are projected out.
+    innovations of standard deviation :math:`\sigma`, and the leading eigenvectors of its
+    covariance as modes.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def drift_basis(n_days: int, n_modes: int) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     vectors : array, shape (n_days, n_modes)
-        Orthonormal modes, each orthogonal to level and line.
+        Orthonormal modes, each orthogonal to level and line and above zero on the first day.
     sd : array, shape (n_modes,)
         Standard deviation of each mode for innovations of 1, decreasing.
 
@@ -56,13 +57,21 @@ def drift_basis(n_days: int, n_modes: int) -> tuple[np.ndarray, np.ndarray]:
     """
     if not 1 <= n_modes <= n_days - 3:
         raise ValueError(f"n_modes={n_modes} must lie between 1 and n_days - 3 = {n_days - 3}")
-    day, mode = np.arange(n_days), np.arange(1, n_days)
-    cosines = np.sqrt(2 / n_days) * np.cos(np.pi * np.outer(day + 0.5, mode) / n_days)
-    scaled = cosines / (2 * np.sin(np.pi * mode / (2 * n_days)))
-    line, _ = np.linalg.qr(np.column_stack([np.ones(n_days), day]))
-    scaled -= line @ (line.T @ scaled)
-    vectors, sd, _ = np.linalg.svd(scaled, full_matrices=False)
-    return vectors[:, :n_modes], sd[:n_modes]
+    line, _ = np.linalg.qr(np.column_stack([np.ones(n_days), np.arange(n_days)]))
+
+    def project(x):
+        return x - line @ (line.T @ x)
+
+    def covariance(x):
+        # sums replace the matrix, which would take days squared
+        later = np.cumsum(project(np.ravel(x))[::-1])[::-1]
+        return project(np.cumsum(np.append(0.0, later[1:])))
+
+    start = np.random.default_rng(0).normal(size=n_days)
+    operator = LinearOperator((n_days, n_days), matvec=covariance, dtype=float)
+    variance, vectors = eigsh(operator, k=n_modes, v0=start)
+    vectors = vectors[:, ::-1]
+    return vectors * np.sign(vectors[0]), np.sqrt(variance[::-1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,7 @@ def _short(seconds: float) -> str:
 
 def _ess(row: Row) -> int:
     """Smallest effective sample size, bulk or tail."""
-    return row["ess"] if "ess" in row else min(row["ess_bulk"], row["ess_tail"])
+    return min(row["ess_bulk"], row["ess_tail"])
 
 
 def _passes(row: Row) -> bool:

@@ -12,16 +12,25 @@ from pathlib import Path
 
 import numpy as np
 import pymc as pm
-from measuring import clocked, conditions, in_cold_process, in_process, interleaved, main, quiet
+from measuring import (
+    checked,
+    clocked,
+    conditions,
+    in_cold_process,
+    in_process,
+    interleaved,
+    main,
+    quiet,
+)
 
-from helpers.sampling import cores_for, diagnostics, fit_many, sample
+from helpers.sampling import cores_for, fit_many, sample
 from helpers.shared_shocks import prepare, shared_shock_model
 from helpers.two_cities import as_two_series, simulate_two_cities
 
 CHAINS = 4
 DRAWS = 1000  # a chain, as many to tune: PyMC's default and chapter 2's
 DAYS = 730  # as in chapter 1
-GROWTH = 3
+GROWTH = 10
 OUTPUT = Path(__file__).parents[2] / "book" / "performance_cities.json"
 PACKAGES = ("pymc", "nutpie", "numba", "jax", "numpy")
 SEED = 1
@@ -123,17 +132,13 @@ def record(way: str, days: int, draws: int) -> dict:
             idata = WAYS[way](series, draws)
     posterior = idata["posterior"].to_dataset()
     names = [name for name, values in posterior.items() if values[0, 0].size < 50]
-    checks = diagnostics(idata, names)
     return {
         "way": way,
         "days": days,
         **({"refit": True} if WAYS[way] is None else {}),
         **row,
         "draws": CHAINS * draws,
-        "rhat": round(float(checks["rhat"]), 4),
-        "ess_bulk": round(float(checks["ess_bulk"])),
-        "ess_tail": round(float(checks["ess_tail"])),
-        "divergences": int(checks["divergences"]),
+        **checked(idata, names),
     }
 
 

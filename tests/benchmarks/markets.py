@@ -10,11 +10,10 @@ import os
 from functools import partial
 from pathlib import Path
 
-from measuring import clocked, conditions, in_cold_process, interleaved, main, quiet
+from measuring import checked, clocked, conditions, in_cold_process, interleaved, main, quiet
 
 from helpers.hierarchical_mmm import HierarchicalMMM
 from helpers.markets import MarketsTruth, simulate_markets
-from helpers.sampling import diagnostics
 
 #: Markets, weeks, channels.
 SIZES = {"small": (6, 104, 3), "middle": (20, 104, 3), "large": (40, 156, 5)}
@@ -51,7 +50,6 @@ def record(name: str) -> dict:
     X, y = panel.data.drop(columns="sales"), panel.data["sales"]
     with clocked() as row:
         model.fit(X, y, draws=DRAWS, tune=DRAWS, chains=4, random_seed=SEED, quiet=True)
-    checks = diagnostics(model.idata, NAMES)
     return {
         "size": name,
         "markets": n_markets,
@@ -59,9 +57,7 @@ def record(name: str) -> dict:
         "channels": n_channels,
         "draws": DRAWS * 4,
         **row,
-        "rhat": round(float(checks["rhat"]), 4),
-        "ess": round(float(checks[["ess_bulk", "ess_tail"]].min())),
-        "divergences": int(checks["divergences"]),
+        **checked(model.idata, NAMES),
     }
 
 

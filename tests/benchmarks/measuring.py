@@ -131,6 +131,18 @@ def cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
+def checked(idata: Any, names: Sequence[str]) -> dict[str, Any]:
+    """What decides whether draws may be read, of all components of the variables named."""
+    from helpers.sampling import diagnostics  # not where imports are clocked
+
+    found = diagnostics(idata, names)
+    return {
+        "rhat": round(float(found["rhat"]), 4),
+        **{name: round(float(found[name])) for name in ("ess_bulk", "ess_tail")},
+        "divergences": int(found["divergences"]),
+    }
+
+
 @contextlib.contextmanager
 def clocked() -> Iterator[dict[str, Any]]:
     """Clock what happens inside: ``seconds``, those of compilation, processor time, memory.

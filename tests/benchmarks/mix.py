@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pymc as pm
-from measuring import clocked, conditions, in_cold_process, interleaved, main, quiet
+from measuring import checked, clocked, conditions, in_cold_process, interleaved, main, quiet
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pymc_extras.prior import Prior
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
@@ -23,13 +23,13 @@ from helpers.media_mix import (
     fit_media_mix,
     spend_share_prior,
 )
-from helpers.sampling import cores_for, diagnostics
+from helpers.sampling import cores_for
 
 CHAINS = 4
 DRAWS = 1000  # a chain, as many to tune: chapter 7's
 SOURCE_DRAWS = 4000
 HELD_OUT = 26
-GROWTH = (1, 5)  # times as many weeks
+GROWTH = (1, 10)  # times as many weeks
 OUTPUT = Path(__file__).parents[2] / "book" / "performance_mix.json"
 PACKAGES = ("pymc", "pymc-marketing", "nutpie", "numba", "numpyro", "jax", "numpy")
 SEED = 1
@@ -119,7 +119,6 @@ def record(way: str, growth: int, draws: int) -> dict:
     with clocked() as row:
         idata = WAYS[way](data, draws)
     posterior = idata["posterior"].to_dataset()
-    checks = diagnostics(idata, [name for name in PARAMETERS if name in posterior])
     return {
         "way": way,
         "weeks": len(data),
@@ -128,10 +127,7 @@ def record(way: str, growth: int, draws: int) -> dict:
         **row,
         "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
         "draws_mb": round(sum(node.to_dataset().nbytes for node in idata.subtree) / 1e6, 1),
-        "rhat": round(float(checks["rhat"]), 4),
-        "ess_bulk": round(float(checks["ess_bulk"])),
-        "ess_tail": round(float(checks["ess_tail"])),
-        "divergences": int(checks["divergences"]),
+        **checked(idata, [name for name in PARAMETERS if name in posterior]),
     }
 
 

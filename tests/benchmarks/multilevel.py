@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
-from measuring import clocked, conditions, in_cold_process, interleaved, main, quiet
+from measuring import checked, clocked, conditions, in_cold_process, interleaved, main, quiet
 
 from helpers.elasticities import collapsed_log_density, effect_draws, prepare_prices
 from helpers.prices import as_price_panel, moments, simulate_source_market
-from helpers.sampling import diagnostics
 
 PAIR = ("alpha", "beta")
 REPORTED = [
@@ -147,7 +146,6 @@ def record(name: str, growth: int) -> dict:
     with clocked() as row:
         idata = WAYS[name](panel, np.sort(panel.income))  # permuted, as in the source
     posterior = idata["posterior"].to_dataset()[REPORTED]
-    checks = diagnostics(idata, REPORTED)
     beta = posterior["beta"]
     return {
         "way": name,
@@ -155,9 +153,7 @@ def record(name: str, growth: int) -> dict:
         **({"growth": growth} if growth > 1 else {}),
         **row,
         "draws": posterior.sizes["chain"] * posterior.sizes["draw"],
-        "rhat": round(float(checks["rhat"]), 4),
-        "ess": round(float(checks[["ess_bulk", "ess_tail"]].min())),
-        "divergences": int(checks["divergences"]),
+        **checked(idata, REPORTED),
         "draws_mb": round(sum(node.to_dataset().nbytes for node in idata.subtree) / 1e6, 1),
         "elasticity": beta.mean(("chain", "draw")).to_numpy().round(4).tolist(),
         "elasticity_mcse": az.mcse(beta).to_numpy().round(4).tolist(),

@@ -237,6 +237,13 @@ def interfaces_are_current(notebook: NotebookNode) -> list[str]:
     return problems
 
 
+#: Endings of the keys that a helper publishes under a prefix.
+SHARED_TABLES = {
+    "rank_numbers": "histograms|leaving|pvalue|expected|farthest|allowed",
+    "sampler_numbers": "datasets|divergent|rhat|ess|failed",
+}
+
+
 def glued_keys_are_published(notebook: NotebookNode) -> list[str]:
     """Each number that prose shows is published by this notebook's code."""
     published = set()
@@ -246,9 +253,9 @@ def glued_keys_are_published(notebook: NotebookNode) -> list[str]:
                 published |= {pattern_of(key) for key in keys_of(call.args[0])}
             elif name.endswith("publish") and call.args:
                 published.add(pattern_of(call.args[0]))
-            elif name.endswith("sampler_numbers"):
+            elif endings := SHARED_TABLES.get(name):
                 (prefix,) = (k.value for k in call.keywords if k.arg == "prefix")
-                published.add(f"{pattern_of(prefix)}-(datasets|divergent|rhat|ess|failed)")
+                published.add(f"{pattern_of(prefix)}-({endings})")
     used = re.findall(r"\{glue:\w+\}`([^`:/]+)", prose(notebook))
     return [
         f"{key} is shown and never published"

@@ -256,7 +256,8 @@ def test_pages_take_prose_from_the_source_and_outputs_from_the_run(tmp_path):
 
 def test_the_performance_page_shows_the_benchmark(tmp_path):
     book = tiny_book(tmp_path / "book", one="1")
-    way = {"way": "by_sums", "seconds": 8.0, "cpu_seconds": 9.4, "draws": 4000, "ess": 2000}
+    way = {"way": "by_sums", "seconds": 8.0, "cpu_seconds": 9.4, "draws": 4000}
+    way |= {"ess_bulk": 2000, "ess_tail": 2100}
     record = {
         "date": "2025-01-31",
         "machine": "2 cores",
@@ -274,7 +275,8 @@ def test_the_performance_page_shows_the_benchmark(tmp_path):
     assert "**Choose** *by sums*: 4.0 s to an ESS of 1000, for which 2000 draws are enough." in page
     assert "2025-01-31, 2 cores, load 0.5 to 1.0; pymc 6.3." in page
     size = {"markets": 6, "weeks": 104, "channels": 3, "draws": 4000, "seconds": 72.4}
-    size |= {"cpu_seconds": 43.3, "rhat": 1.0035, "ess": 2466, "divergences": 0, "peak_mb": 1029}
+    size |= {"cpu_seconds": 43.3, "rhat": 1.0035, "divergences": 0, "peak_mb": 1029}
+    size |= {"ess_bulk": 3100, "ess_tail": 2466}
     (book.root / "book" / "performance_markets.json").write_text(
         json.dumps(record | {"sizes": [size]})
     )

@@ -8,15 +8,18 @@ import pandas as pd
 import pymc as pm
 import pytest
 
+from helpers import notebook
 from helpers.calibration import (
     LEAST_PVALUE,
     RANK_DRAWS,
     Check,
     calibrate,
+    outside,
     plot_ranks,
     pymc_check,
     rank_band,
     rank_counts,
+    rank_numbers,
     rank_of,
     rank_pvalue,
     sampler_numbers,
@@ -67,6 +70,20 @@ def test_one_crowded_bar_among_many_histograms_fails_a_study():
     ranks = pd.DataFrame(np.tile(np.arange(100), (20, 1)).T)
     ranks.loc[:15, 3] = 55  # sixteen more in a bar of ten
     assert rank_pvalue(ranks) < LEAST_PVALUE < rank_pvalue(ranks.drop(columns=3))
+
+
+def test_a_study_shows_how_far_its_bars_are_off(monkeypatch):
+    texts = {}
+    monkeypatch.setattr(notebook, "_published", texts)
+    ranks = pd.DataFrame({"beta": np.arange(100), "sd": np.arange(100)})
+    ranks.loc[:15, "sd"] = 55
+    band = rank_band(100, n_histograms=2)
+    assert outside(ranks, band) == ["sd"] and outside({"beta": ranks["beta"]}, band) == []
+    p_value = rank_numbers(ranks, band, prefix="t", caption="Bars")
+    assert p_value == rank_pvalue(ranks) < LEAST_PVALUE
+    ends = ("histograms", "leaving", "expected", "farthest", "pvalue", "allowed")
+    allowed = f"{band[1] - 10:.0f}"
+    assert [texts[f"t-{end}"][0] for end in ends] == ["2", "1", "10", "16", "0.0%", allowed]
 
 
 def test_wrong_posteriors_leave_the_band():

@@ -46,7 +46,7 @@ def test_modes_are_orthonormal_without_level_and_line():
     line = np.column_stack([np.ones(60), np.arange(60)])
     np.testing.assert_allclose(line.T @ vectors, 0, atol=1e-9)
     assert (np.diff(sd) < 0).all()
-    np.testing.assert_allclose(drift_basis(60, 57)[0][:, :20], vectors)
+    np.testing.assert_allclose(drift_basis(60, 57)[0][:, :20], vectors, atol=1e-12)
 
 
 def test_all_modes_have_the_covariance_of_a_projected_random_walk():
