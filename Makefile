@@ -12,7 +12,7 @@ FIND_PYTHON = for python in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book smoke serve test lint bench mutants binder lock clean
+.PHONY: help setup book smoke serve test chapters units lint bench mutants binder lock clean
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 help: ## list the targets
@@ -31,7 +31,16 @@ serve: ## show the rendered book at http://localhost:8000
 	$(BIN)/python -m http.server --bind localhost --directory _build/html 8000
 
 test: lint ## lint, then unit, contract, smoke and page tests
-	@$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory --jobs=2 chapters units
+
+# Side by side, for each leaves a core idle at times; what units prints comes when they end.
+chapters: $(VENV)/.installed
+	@$(BIN)/python -m pytest tests/smoke tests/pages
+
+units: $(VENV)/.installed
+	@mkdir -p _build
+	@$(BIN)/python -m pytest --ignore=tests/smoke --ignore=tests/pages >_build/units.log 2>&1; \
+		status=$$?; cat _build/units.log; exit $$status
 
 lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
 	@$(BIN)/ruff check .
