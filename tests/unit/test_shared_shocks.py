@@ -45,7 +45,7 @@ def test_modes_are_orthonormal_without_level_and_line():
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(20), atol=1e-12)
     line = np.column_stack([np.ones(60), np.arange(60)])
     np.testing.assert_allclose(line.T @ vectors, 0, atol=1e-9)
-    assert (np.diff(sd) < 0).all()
+    assert (np.diff(sd) < 0).all() and (vectors[0] > 0).all()
     np.testing.assert_allclose(drift_basis(60, 57)[0][:, :20], vectors, atol=1e-12)
 
 
