@@ -341,6 +341,7 @@ def pymc_check(
     ranked: Sequence[str],
     simulate: Callable[[dict[str, Any], np.random.Generator], tuple[Any, dict[str, Any]]],
     derive: Callable[[Any, Any, int], dict[str, np.ndarray]] | None = None,
+    longer: int = 1,
     **sampler: Any,
 ) -> Check:
     """Check of a PyMC model, whose prior is its own and which is compiled once.
@@ -359,6 +360,9 @@ def pymc_check(
         As in :class:`Check`.
     derive : callable, optional
         ``(posterior, data, seed)`` -> further draws by the names of further truths.
+    longer : int
+        A fit that has not :func:`converged` is drawn once more, so many times as long; with 1
+        it stays as it is.
     **sampler : object
         Draws, tuning and chains, and what else :func:`helpers.sampling.fit_many` takes.
 
@@ -382,14 +386,21 @@ def pymc_check(
     def fit(datasets, seed, start):
         from helpers.sampling import diagnostics, fit_many
 
-        fit_seed, derive_seed = map(int, np.random.SeedSequence(seed).generate_state(2))
+        streams = map(int, np.random.SeedSequence(seed).generate_state(3))
+        fit_seed, derive_seed, longer_seed = streams
+        more = sampler | {name: longer * sampler[name] for name in ("draws", "tune")}
         fits = fit_many(datasets, build, seed=fit_seed, names=ranked, start=start, **sampler)
         for i, (data, idata) in enumerate(fits, start=start):
+            checks = diagnostics(idata, ranked)
+            if longer > 1 and not converged(pd.DataFrame([checks])).all():
+                again = fit_many([data], build, seed=longer_seed + i, names=ranked, **more)
+                ((_, idata),) = again
+                checks = diagnostics(idata, ranked)
             posterior = idata["posterior"].to_dataset()
             draws = {name: posterior[name].to_numpy() for name in ranked}
             if derive is not None:
                 draws |= derive(posterior, data, derive_seed + i)
-            yield draws, diagnostics(idata, ranked)
+            yield draws, checks
 
     return Check(prior, simulate, fit)
 

@@ -14,6 +14,7 @@ from helpers.calibration import (
     RANK_DRAWS,
     Check,
     calibrate,
+    converged,
     outside,
     plot_ranks,
     pymc_check,
@@ -171,29 +172,41 @@ def test_a_study_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tmp_pat
         calibrate(check, 10, seed=2)
 
 
-def test_a_pymc_model_goes_on_with_the_draws_it_would_have_had(tmp_path):
-    def build(data):
-        with pm.Model() as model:
-            level = pm.Normal("level", 0, 1)
-            pm.Normal("y", level, 1, observed=pm.Data("data_y", data.arrays["y"]))
-        return model
+def level_model(data):
+    with pm.Model() as model:
+        level = pm.Normal("level", 0, 1)
+        pm.Normal("y", level, 1, observed=pm.Data("data_y", data.arrays["y"]))
+    return model
 
+
+def level_check(**sampler):
     def simulate(theta, rng):
         y = theta["level"] + rng.normal(size=20)
         return SimpleNamespace(arrays={"y": y}), {"twice": 2 * theta["level"]}
 
-    check = pymc_check(
-        build,
+    return pymc_check(
+        level_model,
         SimpleNamespace(arrays={"y": np.zeros(20)}),
         sampled=["level"],
         ranked=["level"],
         simulate=simulate,
         derive=lambda posterior, data, seed: {"twice": 2 * posterior["level"].to_numpy()},
-        draws=200,
-        tune=200,
-        chains=2,
-        backend="numba",
+        **{"tune": 200, "chains": 2, "backend": "numba"} | sampler,
     )
+
+
+def test_too_few_draws_are_drawn_once_more():
+    short = calibrate(level_check(draws=60), 3, seed=3)
+    assert not converged(short.checks).any()
+    redone = calibrate(level_check(draws=60, longer=20), 3, seed=3)
+    assert converged(redone.checks).all()
+    assert (redone.ranks["twice"] == redone.ranks["level"]).all()
+    enough = [calibrate(level_check(draws=400, longer=i), 3, seed=3) for i in (1, 20)]
+    assert enough[0].ranks.equals(enough[1].ranks)
+
+
+def test_a_pymc_model_goes_on_with_the_draws_it_would_have_had(tmp_path):
+    check = level_check(draws=200)
     assert len(check.prior(1, 0)) == 1
     study = calibrate(check, 4, seed=3, folder=tmp_path)
     assert (study.ranks["twice"] == study.ranks["level"]).all()
