@@ -14,14 +14,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from helpers.notebook import key_numbers
 from helpers.plots import COLOURS, WIDTH
 
 #: Draws that a true value is ranked among; the ranks run from 0 to this number.
 RANK_DRAWS = 99
-#: A study with a smaller :func:`rank_pvalue` fails. A right model leaves a 95 % band once in
-#: twenty studies, and every build on every machine is another study: draws differ.
+#: A study with a smaller :func:`rank_pvalue` or :func:`ecdf_pvalue` fails. A right model leaves a
+#: 95 % band once in twenty studies, and every build on every machine is another study: draws
+#: differ.
 LEAST_PVALUE = 0.001
 
 
@@ -173,6 +175,136 @@ def rank_pvalue(ranks: pd.DataFrame, *, n_bins: int = 10, seed: int = 0) -> floa
     return float((1 + (simulated >= farthest).sum()) / (1 + simulated.size))
 
 
+def ecdf_band(
+    n_datasets: int, *, n_curves: int = 1, probability: float = 0.95, seed: int = 0
+) -> np.ndarray:
+    """Shares between which *all* points of all ECDFs lie if ranks are uniform.
+
+    At each rank the band leaves out the same small probability on either side. Curves are taken
+    as independent; where they go together, the band is a little too wide.
+
+    Parameters
+    ----------
+    n_datasets : int
+        Ranks behind each curve.
+    n_curves : int
+        Number of curves looked at together.
+    probability : float
+        Probability that no point of any curve is outside.
+    seed : int
+        Seed of the simulation that finds the band.
+
+    Returns
+    -------
+    array, shape (2, RANK_DRAWS)
+        Lowest and highest share of data sets with at most the rank, for ranks from 0 on.
+
+    References
+    ----------
+    :cite:`sailynoja2022graphical`
+
+    Examples
+    --------
+    >>> one, many = ecdf_band(200), ecdf_band(200, n_curves=12)
+    >>> bool((many[0] <= one[0]).all() and (many[1] >= one[1]).all())
+    True
+    """
+    rarest = _rarest(n_datasets, n_curves, seed)
+    level = np.quantile(rarest, 1 - probability, method="lower")
+    usual = _tails(n_datasets) >= level
+    lower, upper = usual.argmax(axis=1), n_datasets - usual[:, ::-1].argmax(axis=1)
+    return np.stack([lower, upper]) / n_datasets
+
+
+def ecdf_pvalue(ranks: pd.DataFrame, *, seed: int = 0) -> float:
+    """Share of studies of a right model that have a point of an ECDF as far off as any here.
+
+    How far off a point is says its tail probability. Curves are taken as independent, as in
+    :func:`ecdf_band`.
+
+    Parameters
+    ----------
+    ranks : pandas.DataFrame, shape (n_datasets, n_curves)
+        Ranks by data set and quantity.
+    seed : int
+        Seed of the simulation.
+
+    Returns
+    -------
+    float
+        In (0, 1], to about 0.0003.
+
+    References
+    ----------
+    :cite:`sailynoja2022graphical`
+
+    Examples
+    --------
+    >>> flat = np.arange(100)
+    >>> ecdf_pvalue(pd.DataFrame({"beta": flat, "sd": flat})) > 0.9
+    True
+    >>> ecdf_pvalue(pd.DataFrame({"beta": flat, "sd": flat // 2})) < LEAST_PVALUE
+    True
+    """
+    tails = _tails(len(ranks))
+    found = min(_rarest_point(tails, _at_most(ranks[name])) for name in ranks)
+    simulated = _rarest(len(ranks), ranks.shape[1], seed)
+    return float((1 + (simulated <= found).sum()) / (1 + simulated.size))
+
+
+def passes(ranks: pd.DataFrame) -> bool:
+    """Whether bars and ECDFs of a study are as even as a right model's.
+
+    Parameters
+    ----------
+    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
+        Ranks by data set and quantity.
+
+    Returns
+    -------
+    bool
+        False if :func:`rank_pvalue` or :func:`ecdf_pvalue` is below ``LEAST_PVALUE``.
+
+    Examples
+    --------
+    >>> flat = np.arange(100)
+    >>> passes(pd.DataFrame({"beta": flat})), passes(pd.DataFrame({"beta": flat // 2}))
+    (True, False)
+    """
+    return min(rank_pvalue(ranks), ecdf_pvalue(ranks)) >= LEAST_PVALUE
+
+
+def _at_most(ranks):
+    """Data sets with at most each rank but the last, at which all are."""
+    return rank_counts(ranks, n_bins=RANK_DRAWS + 1).cumsum()[:-1]
+
+
+@cache
+def _tails(n_datasets: int) -> np.ndarray:
+    """Smaller tail probability of each count, by rank; shape (RANK_DRAWS, n_datasets + 1)."""
+    share = np.arange(1, RANK_DRAWS + 1)[:, None] / (RANK_DRAWS + 1)
+    counts = np.arange(n_datasets + 1)
+    uniform = stats.binom(n_datasets, share)
+    return np.minimum(uniform.cdf(counts), uniform.sf(counts - 1))
+
+
+def _rarest_point(tails, at_most):
+    """Tail probability of the point of a curve that is farthest off; curves in any shape."""
+    return tails[np.arange(RANK_DRAWS), at_most].min(axis=-1)
+
+
+@cache
+def _rarest(n_datasets: int, n_curves: int, seed: int) -> np.ndarray:
+    """The same for the farthest of all curves, in simulated studies with uniform ranks."""
+    rng = np.random.default_rng(seed)
+    tails, even = _tails(n_datasets), np.full(RANK_DRAWS + 1, 1 / (RANK_DRAWS + 1))
+    rarest = np.ones(4000)
+    for _ in range(n_curves):
+        at_most = rng.multinomial(n_datasets, even, size=rarest.size).cumsum(axis=1)[:, :-1]
+        rarest = np.minimum(rarest, _rarest_point(tails, at_most))
+    return rarest
+
+
 def plot_ranks(
     ranks: Mapping[str, np.ndarray],
     band: tuple[float, float],
@@ -233,6 +365,89 @@ def plot_ranks(
     figure.supxlabel("rank of the truth among the draws", fontsize=13)
     figure.supylabel("data sets", fontsize=13)
     return figure
+
+
+def plot_ecdfs(
+    studies: Mapping[str, pd.DataFrame], *, probability: float = 0.95, columns: int = 3
+) -> Figure:
+    """ECDFs of ranks less those of uniform ranks, a panel a study, each with its band.
+
+    Curves that leave the band are thick; among several, the farthest has its name.
+
+    Parameters
+    ----------
+    studies : mapping of str to pandas.DataFrame, each of shape (n_datasets, n_curves)
+        Ranks by the title of their panel; names of columns name the curves.
+    probability : float
+        Probability that all curves of a right model stay in the band of their panel.
+    columns : int
+        Panels in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Assign it, so that the notebook shows it once.
+
+    References
+    ----------
+    :cite:`sailynoja2022graphical`
+
+    Examples
+    --------
+    >>> ranks = pd.DataFrame({"beta": np.arange(100), "sd": np.arange(100) // 2})
+    >>> [text.get_text() for text in plot_ecdfs({"study": ranks}).axes[0].texts]
+    ['sd']
+    """
+    columns = min(columns, len(studies))
+    rows = -(-len(studies) // columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(WIDTH, 0.9 + 2.4 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    at = np.arange(RANK_DRAWS + 2)
+    uniform = at / (RANK_DRAWS + 1)
+    for axes, (title, ranks) in zip(panels.flat, studies.items(), strict=False):
+        band = ecdf_band(len(ranks), n_curves=ranks.shape[1], probability=probability)
+        low, high = (np.concatenate([[0], edge, [1]]) - uniform for edge in band)
+        axes.fill_between(at, low, high, color=COLOURS["prior"], alpha=0.5, linewidth=0)
+        off = {
+            name: np.concatenate([[0], _at_most(ranks[name]) / len(ranks), [1]]) - uniform
+            for name in ranks
+        }
+        for name, curve in off.items():
+            leaves = _curve_leaves(ranks[name], band)
+            axes.plot(
+                at,
+                curve,
+                color=COLOURS["decision" if leaves else "posterior"],
+                linewidth=1.6 if leaves else 0.8,
+                zorder=3 if leaves else 2,
+            )
+        farthest = max(off, key=lambda name: np.abs(off[name]).max())
+        if len(off) > 1 and _curve_leaves(ranks[farthest], band):
+            where = np.abs(off[farthest]).argmax()
+            axes.annotate(
+                farthest,
+                (at[where], off[farthest][where]),
+                xytext=(4, 2),
+                textcoords="offset points",
+                fontsize=11,
+            )
+        axes.set_title(title, loc="left", fontsize=12)
+        axes.grid(visible=False)
+        axes.set_xticks([0, (RANK_DRAWS + 1) // 2, RANK_DRAWS + 1])
+    for axes in panels.flat[len(studies) :]:
+        axes.remove()
+    for axes in panels.flat[max(0, len(studies) - columns) : len(studies)]:
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel("rank of the truth among the draws", fontsize=13)
+    figure.supylabel("share up to it, less the even share", fontsize=13)
+    return figure
+
+
+def _curve_leaves(ranks, band):
+    """Whether a point of the ranks' ECDF is outside of what `ecdf_band` returns."""
+    share = _at_most(ranks) / len(ranks)
+    return bool(((share < band[0]) | (share > band[1])).any())
 
 
 def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> bool:
@@ -515,9 +730,14 @@ def _scalars(truth, draws):
 
 
 def rank_numbers(
-    ranks: pd.DataFrame, band: tuple[float, float], *, prefix: str, caption: str
-) -> float:
-    """Show how far the bars of a study's histograms are off, as key numbers.
+    ranks: pd.DataFrame,
+    band: tuple[float, float],
+    *,
+    prefix: str,
+    caption: str,
+    probability: float = 0.95,
+) -> bool:
+    """Show how far a study's histograms and ECDFs are off, as key numbers.
 
     Parameters
     ----------
@@ -527,30 +747,39 @@ def rank_numbers(
         What :func:`rank_band` returns.
     prefix : str
         Beginning of the numbers' keys; ``histograms``, ``leaving``, ``pvalue``, ``expected``,
-        ``farthest`` and ``allowed`` follow.
+        ``farthest``, ``allowed``, ``curves`` and ``curve-pvalue`` follow.
     caption : str
         Heading of the table.
+    probability : float
+        Probability that all ECDFs of a right model stay in their band.
 
     Returns
     -------
-    float
-        What :func:`rank_pvalue` returns: below ``LEAST_PVALUE``, a study fails.
+    bool
+        Whether the study :func:`passes`.
     """
-    expected = len(ranks) / 10
+    n, k = ranks.shape
+    curve_band = ecdf_band(n, n_curves=k, probability=probability)
+    expected = n / 10
     farthest = max(np.abs(rank_counts(ranks[name]) - expected).max() for name in ranks)
-    p_value = rank_pvalue(ranks)
+    curves = sum(_curve_leaves(ranks[name], curve_band) for name in ranks)
     key_numbers(
         {
-            f"{prefix}-histograms": ("Histograms", f"{ranks.shape[1]}"),
+            f"{prefix}-histograms": ("Histograms", f"{k}"),
             f"{prefix}-leaving": ("of which leave the band", f"{len(outside(ranks, band))}"),
-            f"{prefix}-pvalue": ("Right models with a bar as far off", f"{p_value:.1%}"),
+            f"{prefix}-pvalue": ("Right models with a bar as far off", f"{rank_pvalue(ranks):.1%}"),
             f"{prefix}-expected": ("Data sets expected in a bar", f"{expected:.0f}"),
             f"{prefix}-farthest": ("Farthest bar from that", f"{farthest:.0f}"),
             f"{prefix}-allowed": ("The band allows", f"{band[1] - expected:.0f}"),
+            f"{prefix}-curves": ("ECDFs that leave their band", f"{curves}"),
+            f"{prefix}-curve-pvalue": (
+                "Right models with one so far off",
+                f"{ecdf_pvalue(ranks):.1%}",
+            ),
         },
         caption=caption,
     )
-    return p_value
+    return passes(ranks)
 
 
 def converged(checks: pd.DataFrame) -> pd.Series:

@@ -239,7 +239,7 @@ def interfaces_are_current(notebook: NotebookNode) -> list[str]:
 
 #: Endings of the keys that a helper publishes under a prefix.
 SHARED_TABLES = {
-    "rank_numbers": "histograms|leaving|pvalue|expected|farthest|allowed",
+    "rank_numbers": "histograms|leaving|pvalue|expected|farthest|allowed|curves|curve-pvalue",
     "sampler_numbers": "datasets|divergent|rhat|ess|failed",
 }
 

@@ -15,7 +15,11 @@ from helpers.calibration import (
     Check,
     calibrate,
     converged,
+    ecdf_band,
+    ecdf_pvalue,
     outside,
+    passes,
+    plot_ecdfs,
     plot_ranks,
     pymc_check,
     rank_band,
@@ -71,20 +75,61 @@ def test_one_crowded_bar_among_many_histograms_fails_a_study():
     ranks = pd.DataFrame(np.tile(np.arange(100), (20, 1)).T)
     ranks.loc[:15, 3] = 55  # sixteen more in a bar of ten
     assert rank_pvalue(ranks) < LEAST_PVALUE < rank_pvalue(ranks.drop(columns=3))
+    assert not passes(ranks) and passes(ranks.drop(columns=3))
 
 
-def test_a_study_shows_how_far_its_bars_are_off(monkeypatch):
+@pytest.mark.parametrize("n_curves", [1, 12])
+def test_the_band_of_ecdfs_holds_all_points_with_its_probability(n_curves):
+    low, high = ecdf_band(200, n_curves=n_curves)
+    even = np.full(RANK_DRAWS + 1, 0.01)
+    counts = np.random.default_rng(7).multinomial(200, even, size=(4000, n_curves))
+    share = counts.cumsum(axis=-1)[..., :-1] / 200
+    inside = ((low <= share) & (share <= high)).all(axis=(1, 2)).mean()
+    assert 0.94 < inside < 0.97
+    assert low[0] == 0 and high[-1] == 1 and (np.diff([low, high]) >= 0).all()
+    uniform = np.arange(1, 100) / 100
+    assert low + high[::-1] == pytest.approx(1, abs=1.5 / 200)
+    assert ((low < uniform) & (uniform < high)).all()
+
+
+def test_an_ecdf_leaves_its_band_where_the_p_value_is_small():
+    rng = np.random.default_rng(5)
+    low, high = ecdf_band(104, n_curves=20)
+    p_values, inside = [], []
+    for _ in range(300):
+        ranks = pd.DataFrame(rng.integers(0, RANK_DRAWS + 1, size=(104, 20)))
+        p_values.append(ecdf_pvalue(ranks))
+        share = np.mean(ranks.to_numpy()[..., None] <= np.arange(RANK_DRAWS), axis=0)
+        inside.append(((low <= share) & (share <= high)).all())
+    p_values, inside = np.array(p_values), np.array(inside)
+    assert p_values[inside].min() > 0.049 and p_values[~inside].max() < 0.051
+    assert 0.01 < np.mean(~inside) < 0.08 and p_values.min() > LEAST_PVALUE
+    assert 0.15 < np.mean(p_values < 0.25) < 0.35
+
+
+def test_a_lean_that_no_bar_shows_is_seen_in_the_ecdf():
+    halves = [np.linspace(0, 50, 210, endpoint=False), np.linspace(50, 100, 290, endpoint=False)]
+    ranks = pd.DataFrame({"beta": np.concatenate(halves).astype(int)})
+    assert rank_pvalue(ranks) > 0.5 and ecdf_pvalue(ranks) < 0.01 and passes(ranks)
+    much = pd.DataFrame({"beta": [*ranks["beta"], *[70] * 12, *range(50, 90)]})
+    assert rank_pvalue(much) > LEAST_PVALUE > ecdf_pvalue(much) and not passes(much)
+
+
+def test_a_study_shows_how_far_its_ranks_are_off(monkeypatch):
     texts = {}
     monkeypatch.setattr(notebook, "_published", texts)
     ranks = pd.DataFrame({"beta": np.arange(100), "sd": np.arange(100)})
     ranks.loc[:15, "sd"] = 55
     band = rank_band(100, n_histograms=2)
     assert outside(ranks, band) == ["sd"] and outside({"beta": ranks["beta"]}, band) == []
-    p_value = rank_numbers(ranks, band, prefix="t", caption="Bars")
-    assert p_value == rank_pvalue(ranks) < LEAST_PVALUE
-    ends = ("histograms", "leaving", "expected", "farthest", "pvalue", "allowed")
+    assert not rank_numbers(ranks, band, prefix="t", caption="Bars")
+    assert rank_pvalue(ranks) < LEAST_PVALUE
+    ends = ("histograms", "leaving", "expected", "farthest", "pvalue", "allowed", "curves")
     allowed = f"{band[1] - 10:.0f}"
-    assert [texts[f"t-{end}"][0] for end in ends] == ["2", "1", "10", "16", "0.0%", allowed]
+    shown = [texts[f"t-{end}"][0] for end in ends]
+    assert shown == ["2", "1", "10", "16", "0.0%", allowed, "1"]
+    assert texts["t-curve-pvalue"][0] == f"{ecdf_pvalue(ranks):.1%}"
+    assert rank_numbers(ranks[["beta"]], band, prefix="t", caption="Bars")
 
 
 def test_wrong_posteriors_leave_the_band():
@@ -105,6 +150,18 @@ def test_the_plot_marks_bars_outside_the_band():
     half = plot_ranks({"half": np.arange(50)}, (2, 20)).axes[0]
     assert [bar.get_hatch() for bar in half.patches[:10]] == [None] * 5 + ["//"] * 5
     assert COLOURS["decision"] != COLOURS["posterior"]
+
+
+def test_the_plot_names_curves_outside_the_band():
+    ranks = pd.DataFrame({"good": np.arange(100), "bad": np.arange(100) // 2})
+    figure = plot_ecdfs({"both": ranks, "right": ranks[["good"]], "wrong": ranks[["bad"]]})
+    both, right, wrong = figure.axes
+    assert [text.get_text() for text in both.texts] == ["bad"]
+    assert not right.texts and not wrong.texts
+    good, bad = both.lines
+    assert np.abs(good.get_ydata()).max() < 1e-12
+    assert bad.get_ydata().max() == pytest.approx(0.5) and bad.get_xdata()[-1] == 100
+    assert bad.get_linewidth() > good.get_linewidth()
 
 
 def test_refusals():
