@@ -424,14 +424,18 @@ def plot_ecdfs(
             )
         farthest = max(off, key=lambda name: np.abs(off[name]).max())
         if len(off) > 1 and _curve_leaves(ranks[farthest], band):
-            where = np.abs(off[farthest]).argmax()
-            axes.annotate(
+            low, high = off[farthest].min(), off[farthest].max()
+            name = axes.annotate(
                 farthest,
-                (at[where], off[farthest][where]),
-                xytext=(4, 2),
+                ((RANK_DRAWS + 1) / 2, high if high > -low else low),
+                xytext=(0, 3 if high > -low else -3),
                 textcoords="offset points",
+                ha="center",
+                va="bottom" if high > -low else "top",
                 fontsize=11,
             )
+            name.set_in_layout(False)  # else a long one would move the panels
+        axes.margins(y=0.15)
         axes.set_title(title, loc="left", fontsize=12)
         axes.grid(visible=False)
         axes.set_xticks([0, (RANK_DRAWS + 1) // 2, RANK_DRAWS + 1])
