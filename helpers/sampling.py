@@ -19,6 +19,8 @@ import pymc as pm
 import xarray as xr
 
 _kept: dict[tuple, tuple] = {}
+#: Models of calls of `fit_many` under way, of which one may be within another.
+_running: list[Callable] = []
 
 
 def _backend(iterations: int) -> str:
@@ -154,9 +156,10 @@ def fit_many[Data](
     if datasets and _key(build, datasets[0], names) in _kept:
         backend = "numba"  # as an earlier call compiled it
     streams = np.random.SeedSequence(seed).generate_state(len(datasets))
-    if datasets and backend == "numba":
+    if datasets and backend == "numba" and not _running:
         _compiled(build, datasets[0], backend, prefix, names)
         gc.freeze()  # a compiled model is too large to be looked through after every fit
+    _running.append(build)
     try:
         for data, stream in zip(datasets[start:], streams[start:], strict=True):
             idata = nutpie.sample(
@@ -175,7 +178,9 @@ def fit_many[Data](
             del idata
             _release()
     finally:
-        gc.unfreeze()
+        _running.remove(build)
+        if not _running:
+            gc.unfreeze()
 
 
 def _key(build, data, names=None):

@@ -1,5 +1,6 @@
 """Sampling against exact posteriors; diagnostics on draws made by hand."""
 
+import gc
 import os
 from types import SimpleNamespace
 
@@ -77,6 +78,21 @@ def test_each_data_set_has_its_own_stream_and_the_seed_decides():
     one, other = means()
     assert (one != other).mean() > 0.9
     np.testing.assert_array_equal(one, means()[0])
+
+
+def test_a_fit_within_fits_leaves_their_model_out_of_the_collector_s_sight():
+    def fits(mean):
+        data = [data_of(mean), data_of(mean + 1)]
+        return fit_many(data, build, draws=20, tune=50, chains=1, seed=5, backend="numba")
+
+    gc.unfreeze()
+    for _ in fits(1):
+        frozen = gc.get_freeze_count()
+        assert frozen > 100_000
+        for _ in fits(3):  # one that failed, once more
+            pass
+        assert 0.9 * frozen < gc.get_freeze_count() <= frozen
+    assert gc.get_freeze_count() == 0
 
 
 def test_diagnostics_are_the_worst_over_the_named_variables():
