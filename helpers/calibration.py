@@ -263,7 +263,7 @@ def passes(ranks: pd.DataFrame) -> bool:
     Returns
     -------
     bool
-        False if :func:`rank_pvalue` or :func:`ecdf_pvalue` is below ``LEAST_PVALUE``.
+        Whether :func:`rank_pvalue` and :func:`ecdf_pvalue` are above ``LEAST_PVALUE``.
 
     Examples
     --------
@@ -271,7 +271,7 @@ def passes(ranks: pd.DataFrame) -> bool:
     >>> passes(pd.DataFrame({"beta": flat})), passes(pd.DataFrame({"beta": flat // 2}))
     (True, False)
     """
-    return min(rank_pvalue(ranks), ecdf_pvalue(ranks)) >= LEAST_PVALUE
+    return min(rank_pvalue(ranks), ecdf_pvalue(ranks)) > LEAST_PVALUE
 
 
 def _at_most(ranks):
@@ -338,12 +338,9 @@ def plot_ranks(
     >>> [axes.get_title(loc="left") for axes in figure.axes]
     ['beta', 'sd']
     """
-    rows = -(-len(ranks) // columns)
-    figure, panels = plt.subplots(
-        rows, columns, figsize=(WIDTH, 0.9 + 1.35 * rows), sharex=True, sharey=True, squeeze=False
-    )
     where = (np.arange(n_bins) + 0.5) * (RANK_DRAWS + 1) / n_bins
-    for axes, (name, values) in zip(panels.flat, ranks.items(), strict=False):
+
+    def draw(axes, values):
         counts = rank_counts(values, n_bins=n_bins)
         outside = (counts < band[0]) | (counts > band[1])
         bars = axes.bar(
@@ -355,16 +352,8 @@ def plot_ranks(
         for bar in np.array(bars)[outside]:
             bar.set(hatch="//", edgecolor="white")
         axes.axhspan(*band, color=COLOURS["prior"], alpha=0.5, zorder=0, linewidth=0)
-        axes.set_title(name, loc="left", fontsize=12)
-        axes.grid(visible=False)
-        axes.set_xticks([0, (RANK_DRAWS + 1) // 2, RANK_DRAWS + 1])
-    for axes in panels.flat[len(ranks) :]:
-        axes.remove()
-    for axes in panels.flat[max(0, len(ranks) - columns) : len(ranks)]:
-        axes.tick_params(labelbottom=True)
-    figure.supxlabel("rank of the truth among the draws", fontsize=13)
-    figure.supylabel("data sets", fontsize=13)
-    return figure
+
+    return _panels(ranks, draw, columns=columns, height=1.35, label="data sets")
 
 
 def plot_ecdfs(
@@ -398,53 +387,66 @@ def plot_ecdfs(
     >>> [text.get_text() for text in plot_ecdfs({"study": ranks}).axes[0].texts]
     ['sd']
     """
-    columns = min(columns, len(studies))
-    rows = -(-len(studies) // columns)
-    figure, panels = plt.subplots(
-        rows, columns, figsize=(WIDTH, 0.9 + 2.4 * rows), sharex=True, sharey=True, squeeze=False
-    )
     at = np.arange(RANK_DRAWS + 2)
     uniform = at / (RANK_DRAWS + 1)
-    for axes, (title, ranks) in zip(panels.flat, studies.items(), strict=False):
+
+    def draw(axes, ranks):
         band = ecdf_band(len(ranks), n_curves=ranks.shape[1], probability=probability)
         low, high = (np.concatenate([[0], edge, [1]]) - uniform for edge in band)
         axes.fill_between(at, low, high, color=COLOURS["prior"], alpha=0.5, linewidth=0)
-        off = {
-            name: np.concatenate([[0], _at_most(ranks[name]) / len(ranks), [1]]) - uniform
-            for name in ranks
-        }
-        for name, curve in off.items():
-            leaves = _curve_leaves(ranks[name], band)
+        off, leaves = {}, {}
+        for name in ranks:
+            share = np.concatenate([[0], _at_most(ranks[name]) / len(ranks), [1]])
+            off[name], leaves[name] = share - uniform, _curve_leaves(ranks[name], band)
             axes.plot(
                 at,
-                curve,
-                color=COLOURS["decision" if leaves else "posterior"],
-                linewidth=1.6 if leaves else 0.8,
-                zorder=3 if leaves else 2,
+                off[name],
+                color=COLOURS["decision" if leaves[name] else "posterior"],
+                linewidth=1.6 if leaves[name] else 0.8,
+                zorder=3 if leaves[name] else 2,
             )
         farthest = max(off, key=lambda name: np.abs(off[name]).max())
-        if len(off) > 1 and _curve_leaves(ranks[farthest], band):
+        if len(off) > 1 and leaves[farthest]:
             low, high = off[farthest].min(), off[farthest].max()
-            name = axes.annotate(
+            above = high > -low
+            text = axes.annotate(
                 farthest,
-                ((RANK_DRAWS + 1) / 2, high if high > -low else low),
-                xytext=(0, 3 if high > -low else -3),
+                ((RANK_DRAWS + 1) / 2, high if above else low),
+                xytext=(0, 3 if above else -3),
                 textcoords="offset points",
                 ha="center",
-                va="bottom" if high > -low else "top",
+                va="bottom" if above else "top",
                 fontsize=11,
             )
-            name.set_in_layout(False)  # else a long one would move the panels
+            text.set_in_layout(False)  # else a long one would move the panels
         axes.margins(y=0.15)
+
+    return _panels(
+        studies,
+        draw,
+        columns=min(columns, len(studies)),
+        height=2.4,
+        label="share up to it, less the even share",
+    )
+
+
+def _panels(contents, draw, *, columns, height, label):
+    """Figure with a panel of ranks for each title; `draw` fills its axes with the content."""
+    rows = -(-len(contents) // columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(WIDTH, 0.9 + height * rows), sharex=True, sharey=True, squeeze=False
+    )
+    for axes, (title, content) in zip(panels.flat, contents.items(), strict=False):
+        draw(axes, content)
         axes.set_title(title, loc="left", fontsize=12)
         axes.grid(visible=False)
         axes.set_xticks([0, (RANK_DRAWS + 1) // 2, RANK_DRAWS + 1])
-    for axes in panels.flat[len(studies) :]:
+    for axes in panels.flat[len(contents) :]:
         axes.remove()
-    for axes in panels.flat[max(0, len(studies) - columns) : len(studies)]:
+    for axes in panels.flat[max(0, len(contents) - columns) : len(contents)]:
         axes.tick_params(labelbottom=True)
     figure.supxlabel("rank of the truth among the draws", fontsize=13)
-    figure.supylabel("share up to it, less the even share", fontsize=13)
+    figure.supylabel(label, fontsize=13)
     return figure
 
 
