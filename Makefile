@@ -45,7 +45,7 @@ units: $(VENV)/.installed
 lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/numpydoc lint helpers/*.py
+	@$(BIN)/numpydoc lint helpers/*/*.py
 
 bench: $(VENV)/.installed ## time the source's way against ours, for the performance page
 	@$(BIN)/python tests/benchmarks/cities.py
@@ -55,10 +55,10 @@ bench: $(VENV)/.installed ## time the source's way against ours, for the perform
 	@$(BIN)/python tests/benchmarks/stores.py
 
 mutants: $(VENV)/.installed ## plant errors in the helpers and see which test catches each
-	@$(BIN)/python tests/mutations.py
+	@$(BIN)/python tests/support/mutations.py
 
 binder: $(VENV)/.installed _build/cache/.warm ## every chapter with its defaults in Binder's 2 GB (root on Linux)
-	@$(BIN)/python tests/binder.py
+	@$(BIN)/python tests/support/binder.py
 
 # In processes of their own and before the chapters, which would keep the compiler's memory.
 _build/cache/.warm: $(VENV)/.locked | $(VENV)/.installed

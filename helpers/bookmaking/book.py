@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import nbformat
@@ -26,23 +27,48 @@ class Book:
         """Everything generated lives here."""
         return self.root / "_build"
 
+    @cached_property
+    def parts(self) -> dict[str, list[Path]]:
+        """The notebooks in reading order, by the caption of their Part."""
+        contents = yaml.safe_load((self.root / "_toc.yml").read_text())
+        found = {}
+        for part in contents.get("parts", [contents | {"caption": ""}]):
+            files = [entry["file"] for entry in part["chapters"]]
+            paths = [self.root / f"{f}.ipynb" for f in files if f.startswith("notebooks/")]
+            if paths:
+                found[part["caption"]] = paths
+        return found
+
     @property
     def chapters(self) -> list[Path]:
         """The notebooks in reading order."""
-        return sorted((self.root / "notebooks").glob("[0-9]*.ipynb"))
+        return [path for paths in self.parts.values() for path in paths]
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Numbers that the pages show, by name; the appendix has none."""
+        contents = yaml.safe_load((self.root / "_toc.yml").read_text())
+        numbered = {p["caption"] for p in contents.get("parts", []) if p.get("numbered")}
+        chapters = [path for part in self.parts if part in numbered for path in self.parts[part]]
+        return {path.stem: number for number, path in enumerate(chapters, start=1)}
 
     def chapter(self, name: str) -> Path:
-        """Find one chapter by its number, its file name or a unique beginning of it."""
-        wanted = name.removesuffix(".ipynb")
-        number = f"{int(wanted):02d}-" if wanted.isdecimal() else None
-        exact = [path for path in self.chapters if path.stem == wanted]
-        found = exact or [p for p in self.chapters if p.stem.startswith(number or wanted)]
+        """Find one chapter by the number its page shows, or by a unique beginning of its name."""
+        wanted = Path(name).name.removesuffix(".ipynb")
+        if wanted.isdecimal():
+            found = [p for p in self.chapters if self.numbers.get(p.stem) == int(wanted)]
+        else:
+            exact = [path for path in self.chapters if path.stem == wanted]
+            found = exact or [path for path in self.chapters if path.stem.startswith(wanted)]
         if len(found) != 1:
-            choice = found or self.chapters
             problem = "could be several chapters" if found else "is no chapter; there are"
-            listed = "".join(f"\n  {path.stem}" for path in choice)
+            listed = "".join(f"\n  {self.listed(path)}" for path in found or self.chapters)
             raise UsageError(f"{name} {problem}:{listed}")
         return found[0]
+
+    def listed(self, path: Path) -> str:
+        """Number and name of a chapter, as the command line takes them."""
+        return f"{self.numbers.get(path.stem, ''):>2} {path.stem}"
 
     def overrides(self, profile: str) -> dict[str, dict[str, object]]:
         """Parameters that a profile changes, by chapter; the full profile changes none."""

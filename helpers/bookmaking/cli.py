@@ -66,7 +66,7 @@ def list_chapters(book: Book, options: argparse.Namespace) -> None:
     """Print each chapter, its title and its parameters."""
     for path in book.chapters:
         notebook = read_notebook(path)
-        print(f"{path.stem}\n  {title(notebook)}")
+        print(f"{book.listed(path)}\n  {title(notebook)}")
         for name, default in read_parameters(notebook).items():
             print(f"    {name} = {ast.unparse(default)}")
 

@@ -56,14 +56,16 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
     config = yaml.safe_load((book.root / "_config.yml").read_text())
     config["execute"] = {"execute_notebooks": "off"}
     (stage / "_config.yml").write_text(yaml.safe_dump(config))
-    (stage / "notebooks").mkdir()
+    places = {path.stem: path.relative_to(book.root) for path in book.chapters}
     chapters = []
     for result in results:
-        authored = read_notebook(book.root / "notebooks" / f"{result.name}.ipynb")
+        place = places[result.name]
+        authored = read_notebook(book.root / place)
         page = with_outputs(authored, read_notebook(result.path))
         add_minutes(page, result.record["seconds"])
-        nbformat.write(page, stage / "notebooks" / f"{result.name}.ipynb")
-        chapters.append((title(authored), result.record))
+        (stage / place).parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(page, stage / place)
+        chapters.append((title(authored), place, result.record))
     status = stage / "book" / "status.md"
     if status.exists():
         status.write_text(status.read_text().replace(MARKER, status_tables(chapters)))

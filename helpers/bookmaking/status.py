@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 MARKER = "<!-- status tables -->"
 
 
-def status_tables(records: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
-    """Markdown tables of time, memory and versions; `records` are (title, record) pairs."""
+def status_tables(records: Iterable[tuple[str, Path, Mapping[str, Any]]]) -> str:
+    """Markdown tables of time, memory and versions, from each chapter's title, place and record."""
     records = list(records)
     chapters = [
         "| Chapter | Time | Peak memory | Executed | Commit |",
         "| :-- | --: | --: | :-- | :-- |",
         *(
-            f"| [{title}](../notebooks/{record['name']}.ipynb) | {_duration(record['seconds'])} "
+            f"| [{title}](../{place}) | {_duration(record['seconds'])} "
             f"| {record['peak_mb']} MB | {record['date']} | {record['commit'] or '–'} |"
-            for title, record in records
+            for title, place, record in records
         ),
     ]
     versions = {
         (name, number)
-        for _, record in records
+        for *_, record in records
         for name, number in {"python": record["python"], **record["versions"]}.items()
     }
     packages = [
@@ -30,7 +31,7 @@ def status_tables(records: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
         "| :-- | :-- |",
         *(f"| {name} | {number} |" for name, number in sorted(versions)),
     ]
-    profile = " and ".join(sorted({record["profile"] for _, record in records}))
+    profile = " and ".join(sorted({record["profile"] for *_, record in records}))
     return "\n".join([f"Profile: {profile}.", "", *chapters, "", *packages])
 
 

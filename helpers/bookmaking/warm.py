@@ -14,12 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import nutpie
 
-from helpers.elasticities import elasticity_model, prepare_prices
-from helpers.hierarchical_mmm import HierarchicalMMM
-from helpers.markets import load_two_markets, simulate_markets
-from helpers.prices import as_price_panel, simulate_source_market
-from helpers.shared_shocks import prepare, shared_shock_model
-from helpers.two_cities import as_two_series, simulate_two_cities
+from helpers.cities.load import as_two_series
+from helpers.cities.model import prepare, shared_shock_model
+from helpers.cities.simulate import simulate_two_cities
+from helpers.media.hierarchy import HierarchicalMMM
+from helpers.media.load import load_two_markets
+from helpers.media.simulate import simulate_markets
+from helpers.prices.load import as_price_panel
+from helpers.prices.model import elasticity_model, prepare_prices
+from helpers.prices.simulate import simulate_source_market
 
 
 def _two_cities(*, planted):

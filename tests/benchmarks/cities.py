@@ -23,9 +23,10 @@ from measuring import (
     quiet,
 )
 
-from helpers.sampling import cores_for, fit_many, sample
-from helpers.shared_shocks import prepare, shared_shock_model
-from helpers.two_cities import as_two_series, simulate_two_cities
+from helpers.cities.load import as_two_series
+from helpers.cities.model import prepare, shared_shock_model
+from helpers.cities.simulate import simulate_two_cities
+from helpers.inference.sampling import cores_for, fit_many, sample
 
 CHAINS = 4
 DRAWS = 1000  # a chain, as many to tune: PyMC's default and chapter 2's

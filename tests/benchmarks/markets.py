@@ -12,8 +12,8 @@ from pathlib import Path
 
 from measuring import checked, clocked, conditions, in_cold_process, interleaved, main, quiet
 
-from helpers.hierarchical_mmm import HierarchicalMMM
-from helpers.markets import MarketsTruth, simulate_markets
+from helpers.media.hierarchy import HierarchicalMMM
+from helpers.media.simulate import MarketsTruth, simulate_markets
 
 #: Markets, weeks, channels.
 SIZES = {"small": (6, 104, 3), "middle": (20, 104, 3), "large": (40, 156, 5)}

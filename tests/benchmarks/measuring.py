@@ -133,7 +133,7 @@ def cpu_seconds() -> float:
 
 def checked(idata: Any, names: Sequence[str]) -> dict[str, Any]:
     """What decides whether draws may be read, of all components of the variables named."""
-    from helpers.sampling import diagnostics  # not where imports are clocked
+    from helpers.inference.convergence import diagnostics  # not where imports are clocked
 
     found = diagnostics(idata, names)
     return {

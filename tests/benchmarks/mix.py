@@ -16,14 +16,10 @@ from pymc.model.transform.optimization import freeze_dims_and_data
 from pymc_extras.prior import Prior
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
 
-from helpers.media import MediaData, MediaTruth, load_case_study, simulate_media_mix
-from helpers.media_mix import (
-    PARAMETERS,
-    build_media_mix,
-    fit_media_mix,
-    spend_share_prior,
-)
-from helpers.sampling import cores_for
+from helpers.inference.sampling import cores_for
+from helpers.media.load import MediaData, load_case_study
+from helpers.media.model import PARAMETERS, build_media_mix, fit_media_mix, spend_share_prior
+from helpers.media.simulate import MediaTruth, simulate_media_mix
 
 CHAINS = 4
 DRAWS = 1000  # a chain, as many to tune: chapter 7's

@@ -17,8 +17,10 @@ import pymc as pm
 import pytensor.tensor as pt
 from measuring import checked, clocked, conditions, in_cold_process, interleaved, main, quiet
 
-from helpers.elasticities import collapsed_log_density, effect_draws, prepare_prices
-from helpers.prices import as_price_panel, moments, simulate_source_market
+from helpers.prices.draws import effect_draws
+from helpers.prices.load import as_price_panel, moments
+from helpers.prices.model import collapsed_log_density, prepare_prices
+from helpers.prices.simulate import simulate_source_market
 
 PAIR = ("alpha", "beta")
 REPORTED = [

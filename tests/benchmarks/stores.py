@@ -34,7 +34,8 @@ def load(n_stores):
     import numpy as np
     import pandas as pd
 
-    from helpers.stores import as_store_panel, load_stores, simulate_stores
+    from helpers.stores.load import as_store_panel, load_stores
+    from helpers.stores.simulate import simulate_stores
 
     if n_stores <= KAGGLE:
         return load_stores(n_stores=n_stores, seed=SEED)
@@ -57,7 +58,8 @@ def as_in_the_source(panel, epochs):
     """Every day in the likelihood, Adam at 0.1 from the source's starting values."""
     import jax.numpy as jnp
 
-    from helpers.store_model import mean_field, numpyro, plain_model, run_svi
+    from helpers.stores.model import mean_field, numpyro, plain_model
+    from helpers.stores.svi import run_svi
 
     data = jnp.asarray(panel.cube()), jnp.asarray(panel.sales)
     clock = []
@@ -78,7 +80,7 @@ def as_in_the_source(panel, epochs):
     share = (EPOCHS - epochs) / max(epochs - 10, 1)
 
     def loss():
-        from helpers.stores import count_cells  # the same density, by sums
+        from helpers.stores.cells import count_cells  # the same density, by sums
 
         return mean_field_loss(count_cells(panel).arrays(), fit.params)
 
@@ -87,21 +89,22 @@ def as_in_the_source(panel, epochs):
 
 def mean_field_loss(arrays, params):
     """Losses of the source's guide, from 100 draws."""
-    from helpers.store_model import collapsed_model, evaluate_elbo, mean_field
+    from helpers.stores.model import collapsed_model, mean_field
+    from helpers.stores.svi import evaluate_elbo
 
     return -evaluate_elbo(collapsed_model, mean_field, params, arrays, n_draws=100, seed=SEED)
 
 
 def variational_em(panel, _):
     """Cells, and the source's mean field near its optimum by Newton's steps, without JAX."""
-    from helpers.store_posterior import fit_mean_field
-    from helpers.stores import count_cells
+    from helpers.stores.cells import count_cells
+    from helpers.stores.posterior import fit_mean_field
 
     cells = count_cells(panel)
     fit_mean_field(cells)
 
     def loss():
-        from helpers.store_model import mean_field_start  # the same fit as the guide's parameters
+        from helpers.stores.svi import mean_field_start  # the same fit as the guide's parameters
 
         return mean_field_loss(cells.arrays(), mean_field_start(cells))
 
@@ -110,19 +113,14 @@ def variational_em(panel, _):
 
 def collapsed(panel, steps):
     """Cells, variational EM, and a few steps of Adam on the source's mean field."""
-    from helpers.stores import count_cells
+    from helpers.stores.cells import count_cells
 
     cells = count_cells(panel)
 
     import jax.numpy as jnp  # after the peak of counting
 
-    from helpers.store_model import (
-        collapsed_model,
-        cosine,
-        mean_field,
-        mean_field_start,
-        run_svi,
-    )
+    from helpers.stores.model import collapsed_model, mean_field
+    from helpers.stores.svi import cosine, mean_field_start, run_svi
 
     arrays = {name: jnp.asarray(value) for name, value in cells.arrays().items()}
     fit = run_svi(
@@ -137,8 +135,8 @@ def collapsed(panel, steps):
 
 def structured(panel, _):
     """Cells and the structured posterior, without JAX."""
-    from helpers.store_posterior import fit_structured
-    from helpers.stores import count_cells
+    from helpers.stores.cells import count_cells
+    from helpers.stores.posterior import fit_structured
 
     fit = fit_structured(count_cells(panel))
     return lambda: -fit.elbo(100, seed=SEED), (0, 0)

@@ -17,13 +17,13 @@ def test_the_line_is_there_once(planted):
     text = (CHECKOUT / "helpers" / planted.file).read_text()
     assert text.count(planted.right) == 1
     assert text.replace(planted.right, planted.wrong) != text
-    assert all((CHECKOUT / tests).is_file() for tests in planted.tests)
+    assert all((CHECKOUT / tests).exists() for tests in planted.tests)
 
 
 def test_each_chapter_has_three():
     count = Counter(planted.chapter for planted in PLANTED)
     own = {14, 15}  # these plant theirs in data and posteriors
-    numbers = {int(path.stem[:2]) for path in Book(CHECKOUT).chapters} - own
+    numbers = set(range(1, len(Book(CHECKOUT).chapters) + 1)) - own
     assert {chapter for chapter, n in count.items() if n >= 3} >= numbers
 
 

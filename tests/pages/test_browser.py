@@ -36,14 +36,14 @@ def test_pages_pass_in_a_browser(site, browser, view):  # noqa: F811
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_code_is_accessible(site, browser, view):  # noqa: F811
-    (page,) = site.glob("notebooks/13-*.html")
+    (page,) = site.glob("notebooks/appendix/is-*.html")
     visit = checks.Visit(browser, page, **VIEWS[view])
     assert checks.is_accessible(visit, within_code=True) == []
     visit.close()
 
 
 def test_the_keyboard_reaches_search_navigation_and_solutions(site, browser):  # noqa: F811
-    (page,) = site.glob("notebooks/04-*.html")
+    (page,) = site.glob("notebooks/prices/a-market-*.html")
     visit = checks.Visit(browser, page, **VIEWS["desktop, light"])
     assert checks.keyboard_reaches(visit) == {"search", "navigation", "collapsed solution"}
     visit.page.keyboard.press("Control+k")

@@ -17,11 +17,11 @@ from tiny_book import tiny_book
 from helpers.bookmaking.cli import CHECKOUT
 from helpers.bookmaking.execute import BINDER_MB
 
-CHAPTER = "11-new-stores"
+CHAPTER = "new-stores"
 
 
 def binder(*arguments):
-    command = [sys.executable, CHECKOUT / "tests" / "binder.py", *arguments]
+    command = [sys.executable, CHECKOUT / "tests" / "support" / "binder.py", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if NO_GROUP in done.stderr:
         pytest.skip(NO_GROUP)
@@ -40,5 +40,5 @@ def test_a_chapter_that_needs_more_is_named(tmp_path):
     tiny_book(tmp_path, modest=fill.format(1), greedy=fill.format(3))
     done = binder("--book", tmp_path)
     assert done.returncode == 1
-    assert "02-greedy: cell 3: import numpy as np: the kernel died" in done.stderr
-    assert "01-modest:" not in done.stderr
+    assert "greedy: cell 3: import numpy as np: the kernel died" in done.stderr
+    assert "modest:" not in done.stderr

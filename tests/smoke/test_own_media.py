@@ -54,7 +54,7 @@ def report_of(chapter, data, options, tmp_path):
 
 def test_daily_media_without_controls(daily, tmp_path):
     options = [*SMALL, *NAMES, "PRIOR_DRAWS=50", "HELD_OUT=60"]
-    page, outputs = report_of("07", daily, options, tmp_path)
+    page, outputs = report_of("7", daily, options, tmp_path)
     for shown in ("out of home", "What the plan is worth", "440 and 60 days"):
         assert shown in page
     for source_only in ("A seventh of it", "the published case study", "two scales"):
@@ -64,7 +64,7 @@ def test_daily_media_without_controls(daily, tmp_path):
 
 def test_daily_media_are_questioned(daily, tmp_path):
     few = ["STUDY_DRAWS=30", "N_PLACEBOS=1", "N_SHIFTS=1", "N_FOLDS=1", "FOLD_PERIODS=60"]
-    page, outputs = report_of("08", daily, [*SMALL, *NAMES, *few], tmp_path)
+    page, outputs = report_of("8", daily, [*SMALL, *NAMES, *few], tmp_path)
     for shown in ("out of home", "How much is prior?", "1 of 60 days", "Checklist"):
         assert shown in page
     for simulated_only in ("Markets whose truth we know", "Exercises"):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from helpers.prices import simulate_prices
+from helpers.prices.simulate import simulate_prices
 
 SMALL = ["DRAWS=60", "TUNE=100", "CHAINS=2", "N_LEFT_OUT=1", "ENFORCE_CLAIMS=False"]
 
@@ -24,7 +24,7 @@ def test_multilevel_elasticities_of_a_long_panel(panel, tmp_path):
     assert len(panel) > 28_000
     data, out = tmp_path / "panel.csv", tmp_path / "out"
     panel.to_csv(data, index=False)
-    command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", "05"]
+    command = [sys.executable, "-m", "helpers.bookmaking.cli", "run", "5"]
     options = [word for parameter in SMALL for word in ("-p", parameter)]
     done = subprocess.run(
         [*command, "--data", data, "--out", out, *options],

@@ -1,0 +1,222 @@
+"""A reader's two cities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from helpers.data.columns import (
+    DataError,
+    check_calendar,
+    check_unique,
+    listed,
+    numbers,
+    parse_dates,
+    require_columns,
+    text,
+)
+from helpers.data.readers import read_table
+
+Timing = Literal["random", "avoid", "chase", "simultaneous"]
+
+#: Fewest days that both cities must share: eight weeks of a weekly pattern and a little more.
+MIN_DAYS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSeries:
+    """Daily sales of two cities over the period they share.
+
+    Attributes
+    ----------
+    dates : pandas.DatetimeIndex
+        Every day of the common period, length n.
+    cities : tuple of str
+        Names of the two cities, in the order of the columns below.
+    sales : array, shape (n, 2)
+        Sales in the units of the file; NaN on closed or unobserved days.
+    ads : array, shape (n, 2)
+        Ads, 0/1 or spend in the units of the file; all zero if the file has no such column.
+    event : array of object, shape (n,)
+        Name of a known day, or None.
+    days_dropped : str or None
+        What was left out because the cities' periods differ.
+    """
+
+    dates: pd.DatetimeIndex
+    cities: tuple[str, str]
+    sales: np.ndarray
+    ads: np.ndarray
+    event: np.ndarray
+    days_dropped: str | None = None
+
+
+def load_two_cities(path: str | Path, *, cities: Sequence[str] | None = None) -> TwoSeries:
+    """Read and check daily sales of two cities from a long table.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        CSV or Parquet file with ``date`` (daily, YYYY-MM-DD), ``city``, ``sales`` (blank on closed
+        days), optional ``ads`` (0/1 or spend) and optional ``event`` (name of a known day).
+    cities : sequence of str, optional
+        The two cities to use, in this order; the default is the only two in the file.
+
+    Returns
+    -------
+    TwoSeries
+        Arrays over the common period.
+
+    Raises
+    ------
+    helpers.data.columns.DataError
+        If the file cannot be read, or as :func:`as_two_series`.
+
+    Examples
+    --------
+    >>> load_two_cities("x.xlsx")
+    Traceback (most recent call last):
+    helpers.data.columns.DataError: x.xlsx: the file ends in '.xlsx'; save it as .csv or .parquet
+    """
+    return as_two_series(read_table(path), cities=cities)
+
+
+def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -> TwoSeries:
+    """Check a long table and turn it into arrays over the two cities' common period.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns as in :func:`load_two_cities`.
+    cities : sequence of str, optional
+        The two cities to use, in this order; the default is the only two in the table.
+
+    Returns
+    -------
+    TwoSeries
+        Arrays over the common period.
+
+    Raises
+    ------
+    helpers.data.columns.DataError
+        If a column is missing; if the cities are not two, unknown, or twice the same; if a date is
+        unreadable, within a day, repeated or missing; if sales are negative, infinite, not
+        numbers, constant, or blank on most days; if ads are blank, negative, not numbers, the
+        same every day in a city, or never on in either; if the cities share no period or fewer
+        than ``MIN_DAYS`` days.
+
+    Examples
+    --------
+    >>> from helpers.cities.simulate import simulate_two_cities
+    >>> series = as_two_series(simulate_two_cities(730, seed=1).data)
+    >>> series.cities, series.sales.shape, series.days_dropped
+    (('A', 'B'), (730, 2), None)
+    """
+    require_columns(frame, ["date", "city", "sales"])
+    if not frame.index.is_unique:
+        frame = frame.reset_index(drop=True)
+    frame, cities = _choose_cities(frame, cities)
+    frame = frame.assign(date=parse_dates(frame))
+    check_unique(frame)
+    frame["sales"] = numbers(frame, "sales", negative="set refunds to 0 or drop them")
+    if "ads" in frame:
+        frame["ads"] = numbers(
+            frame, "ads", blank="write 0 where no ads ran", negative="write 0 where no ads ran"
+        )
+    check_calendar(frame)
+
+    dates, dropped = _common_period(frame, cities)
+    wide = frame.pivot(index="date", columns="city").loc[dates]
+    sales = wide["sales"][list(cities)].to_numpy(float)
+    _check_sales(sales, dates, cities)
+    ads = wide["ads"][list(cities)].to_numpy(float) if "ads" in frame else np.zeros_like(sales)
+    if "ads" in frame:
+        _check_ads(ads[~np.isnan(sales).any(axis=1)], cities)
+    event = np.full(len(dates), None, dtype=object)
+    if "event" in frame:
+        named = wide["event"][cities[0]].fillna(wide["event"][cities[1]])
+        event[named.notna()] = named.dropna().astype(str)
+    return TwoSeries(dates, cities, sales, ads, event, dropped)
+
+
+def _choose_cities(frame, cities):
+    """Rows of the two cities, and their names."""
+    frame = frame.assign(city=text(frame, "city"))
+    present = sorted(frame["city"].unique())
+    if cities is None:
+        if len(present) != 2:
+            mend = "name two of them in CITIES" if len(present) > 2 else "add the other city's rows"
+            raise DataError(
+                f"city: {len(present)} in the table ({listed(present)}), two are needed; {mend}"
+            )
+        cities = present
+    elif isinstance(cities, str) or len(cities) != 2:
+        raise DataError(f"CITIES: {cities!r} is not a pair; give two of {listed(present)}")
+    cities = tuple(str(city) for city in cities)
+    for city in cities:
+        if city not in present:
+            raise DataError(f"CITIES: {city!r} is not in column city; use {listed(present)}")
+    if cities[0] == cities[1]:
+        raise DataError(f"CITIES: {cities[0]!r} twice; give two different ones")
+    return frame[frame["city"].isin(cities)], cities
+
+
+def _common_period(frame, cities):
+    """Days that both cities have, and a note on what that leaves out."""
+    span = frame.groupby("city")["date"].agg(["min", "max"]).loc[list(cities)]
+    first, last = span["min"].max(), span["max"].min()
+    periods = " and ".join(
+        f"{city} runs {low:%Y-%m-%d} to {high:%Y-%m-%d}" for city, low, high in span.itertuples()
+    )
+    if last < first:
+        raise DataError(f"date: no common period ({periods}); use cities whose days overlap")
+    dates = pd.date_range(first, last, name="date")
+    if len(dates) < MIN_DAYS:
+        raise DataError(
+            f"date: {len(dates)} common days ({periods}), at least {MIN_DAYS} are needed; add days"
+        )
+    dropped = len(frame) - 2 * len(dates)
+    note = (
+        f"{periods}: {dropped} city-days outside {first:%Y-%m-%d} to {last:%Y-%m-%d} are left out"
+    )
+    return dates, note if dropped else None
+
+
+def _check_sales(sales, dates, cities):
+    blank = np.isnan(sales)
+    closed = blank.any(axis=1)
+    if 2 * closed.sum() > len(dates):
+        c = int(np.argmax(blank.sum(axis=0)))
+        raise DataError(
+            f"sales: blank on {closed.sum()} of {len(dates)} common days "
+            f"(first {dates[blank[:, c]][0]:%Y-%m-%d} in {cities[c]}); "
+            "fill in the sales, or use a period when both cities are open on most days"
+        )
+    for c, city in enumerate(cities):
+        seen = sales[~closed, c]
+        if np.ptp(seen) == 0:
+            raise DataError(
+                f"sales: constant in {city} (always {seen[0]} from {dates[0]:%Y-%m-%d}); "
+                "check the export or use another city"
+            )
+
+
+def _check_ads(ads, cities):
+    """``ads`` on the days when both cities were open; a city without any is a control."""
+    if not ads.any():
+        raise DataError(
+            f"ads: never on in {cities[0]} or {cities[1]} while both cities are open; "
+            "use a period with and without ads, or leave the column out"
+        )
+    for c, city in enumerate(cities):
+        value = ads[0, c]
+        if value > 0 and np.ptp(ads[:, c]) == 0:
+            raise DataError(
+                f"ads: on every day in {city} (always {value}) while both cities are open; "
+                "use a period with and without ads, or leave the column out"
+            )

@@ -1,0 +1,259 @@
+"""Daily sales of two cities whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from helpers.cities.load import Timing, TwoSeries
+from helpers.data.simulation import Simulation
+
+CITY_NAMES = ("A", "B")
+
+#: Log-odds of starting a campaign per standard deviation of a campaign's mean demand.
+_TARGETING = {"random": 0.0, "simultaneous": 0.0, "avoid": -1.5, "chase": 1.5}
+
+
+@dataclass(frozen=True)
+class TwoCitiesTruth:
+    """Parameters of the two-city market, in orders a day unless stated.
+
+    Pairs are ordered (A, B).
+    City A's loading on the shared shock is 1 by definition: it sets the unit of the shock.
+    """
+
+    intercept: tuple[float, float] = (900.0, 640.0)
+    trend_per_year: tuple[float, float] = (45.0, 45.0)
+    weekday_b: tuple[float, ...] = (-20.0, -35.0, -25.0, -5.0, 30.0, 45.0, 10.0)
+    squeeze: float = 1.3
+    loading_b: float = 0.8
+    noise_sd: tuple[float, float] = (30.0, 22.0)
+    drift_sd: float = 60.0
+    own_drift_sd: tuple[float, float] = (0.0, 0.0)
+    n_shared_days: int = 24
+    n_known_days: int = 8
+    n_own_days: int = 12
+    shock_size: float = 160.0
+    n_campaigns: int = 6
+    campaign_days: int = 14
+    lift: tuple[float, float] = (60.0, 45.0)
+
+
+def _centred_walk(rng: np.random.Generator, n_days: int, sd: float) -> np.ndarray:
+    """Random walk without level and straight line, scaled to standard deviation ``sd``."""
+    if sd == 0:
+        return np.zeros(n_days)
+    walk = np.cumsum(rng.normal(size=n_days))
+    line = np.column_stack([np.ones(n_days), np.arange(n_days)])
+    walk -= line @ np.linalg.lstsq(line, walk, rcond=None)[0]
+    return sd * walk / walk.std()
+
+
+def _place_campaigns(rng, demand, timing, n_campaigns, length):
+    """Draw campaign days, shape (n_days, 2); two lengths around each campaign stay free."""
+    if timing not in _TARGETING:
+        raise ValueError(f"timing={timing!r} is unknown; use one of {', '.join(_TARGETING)}")
+    n_days = demand.size
+    local = np.convolve(demand, np.ones(length) / length, "valid")
+    local = (local - local.mean()) / max(local.std(), 1e-9)
+    free = np.ones(n_days - length + 1, dtype=bool)
+    ads = np.zeros((n_days, 2))
+    together = timing == "simultaneous"
+    for _ in range(n_campaigns):
+        # A fresh order each round: neither city always gets the best days.
+        for cities in [(0, 1)] if together else rng.permutation(2)[:, None]:
+            starts = np.flatnonzero(free)
+            if starts.size == 0:
+                raise ValueError(
+                    f"n_days={n_days} leaves no room for {n_campaigns} campaigns of "
+                    f"{length} days in each city; use more days or fewer campaigns"
+                )
+            weight = np.exp(_TARGETING[timing] * local[starts])
+            start = rng.choice(starts, p=weight / weight.sum())
+            ads[start : start + length, list(cities)] = 1
+            free[max(0, start - 2 * length) : start + 2 * length] = False
+    return ads
+
+
+def simulate_two_cities(
+    n_days: int = 730,
+    *,
+    seed: int,
+    truth: TwoCitiesTruth | None = None,
+    timing: Timing = "random",
+    start: str = "2023-01-02",
+) -> Simulation:
+    r"""Daily orders of two cities that share drift and sudden days.
+
+    .. math::
+        y_{ct} = \alpha_c + \beta_c t + s_c w_{d(t)} + \lambda_c (g_t + h_t)
+                 + o_{ct} + u_{ct} + \delta_c\, \text{ads}_{ct} + \varepsilon_{ct}
+
+    with shared drift :math:`g`, shared days :math:`h`, own drift :math:`o`, own days :math:`u`,
+    loadings :math:`\lambda_A = 1`, :math:`\lambda_B`, squeeze :math:`s_A`, :math:`s_B = 1`.
+
+    Parameters
+    ----------
+    n_days : int
+        Number of days, at least 400 for the default campaigns.
+    seed : int
+        Seed of the generator; the same seed gives the same market.
+    truth : TwoCitiesTruth, optional
+        Parameters of the market; the default is the book's.
+    timing : {"random", "avoid", "chase", "simultaneous"}
+        When campaigns start: at random, in low demand, in high demand, or on the same random
+        days in both cities.
+    start : str
+        First date, ISO format.
+
+    Returns
+    -------
+    Simulation
+        ``data``: long frame ``date, city, sales, ads, event`` with 2 ``n_days`` rows.
+        ``truth``: the parameters, and ``shared_days`` and ``own_days_A/B`` (integer positions).
+        ``expected``: arrays of shape (n_days,) ``drift``, ``shared_spikes``, ``shock`` (their
+        sum, in city A's orders) and of shape (n_days, 2) ``mean``, ``own_drift``, ``own_spikes``,
+        ``ads``.
+
+    Raises
+    ------
+    ValueError
+        If ``timing`` is unknown, or the days are too few for the events and campaigns asked.
+
+    References
+    ----------
+    The question and the market's shape follow :cite:`forum_two_cities`.
+
+    Examples
+    --------
+    >>> market = simulate_two_cities(730, seed=1)
+    >>> market.data.columns.tolist()
+    ['date', 'city', 'sales', 'ads', 'event']
+    >>> market.truth["lift"]
+    (60.0, 45.0)
+    """
+    truth = truth or TwoCitiesTruth()
+    n_special = truth.n_shared_days + 2 * truth.n_own_days
+    if n_special > n_days:
+        raise ValueError(f"n_days={n_days} is fewer than the {n_special} shared and own days asked")
+    rng = np.random.default_rng(seed)
+    day = np.arange(n_days)
+    dates = pd.date_range(start, periods=n_days, freq="D")
+    loading = np.array([1.0, truth.loading_b])
+
+    drift = _centred_walk(rng, n_days, truth.drift_sd)
+    own_drift = np.column_stack([_centred_walk(rng, n_days, sd) for sd in truth.own_drift_sd])
+
+    special = rng.choice(n_days, n_special, replace=False)
+    shared_days = special[: truth.n_shared_days]
+    own_days = np.split(special[truth.n_shared_days :], 2)
+
+    def sizes(n):
+        return rng.choice([-1.0, 1.0], n) * rng.gamma(9.0, truth.shock_size / 9.0, n)
+
+    shared_spikes = np.zeros(n_days)
+    shared_spikes[shared_days] = sizes(shared_days.size)
+    own_spikes = np.zeros((n_days, 2))
+    for c in range(2):
+        own_spikes[own_days[c], c] = loading[c] * sizes(own_days[c].size)
+
+    ads = _place_campaigns(rng, drift, timing, truth.n_campaigns, truth.campaign_days)
+    shock = drift + shared_spikes
+    weekday = np.asarray(truth.weekday_b)[dates.day_of_week]
+    mean = (
+        np.asarray(truth.intercept)
+        + np.outer(day / 365.25, truth.trend_per_year)
+        + np.outer(weekday, [truth.squeeze, 1.0])
+        + np.outer(shock, loading)
+        + own_drift
+        + own_spikes
+        + ads * np.asarray(truth.lift)
+    )
+    sales = mean + rng.normal(size=(n_days, 2)) * np.asarray(truth.noise_sd)
+
+    event = np.full(n_days, None, dtype=object)
+    event[shared_days[: truth.n_known_days]] = "known day"
+    data = pd.DataFrame(
+        {
+            "date": np.repeat(dates, 2),
+            "city": np.tile(CITY_NAMES, n_days),
+            "sales": np.maximum(sales, 0.0).round(1).ravel(),
+            "ads": ads.astype(int).ravel(),
+            "event": np.repeat(event, 2),
+        }
+    )
+    return Simulation(
+        data=data,
+        truth=asdict(truth)
+        | {
+            "shared_days": np.sort(shared_days),
+            "own_days_A": np.sort(own_days[0]),
+            "own_days_B": np.sort(own_days[1]),
+        },
+        expected={
+            "drift": drift,
+            "shared_spikes": shared_spikes,
+            "shock": shock,
+            "mean": mean,
+            "own_drift": own_drift,
+            "own_spikes": own_spikes,
+            "ads": ads,
+        },
+    )
+
+
+def plant_lift(
+    series: TwoSeries,
+    *,
+    seed: int,
+    lift: float = 0.05,
+    timing: Timing = "random",
+    n_campaigns: int = 4,
+    campaign_days: int = 14,
+) -> tuple[TwoSeries, np.ndarray]:
+    """Raise real sales on invented campaign days, to see whether a model finds it.
+
+    Parameters
+    ----------
+    series : TwoSeries
+        Real series; campaigns that they hold stay as they are.
+    seed : int
+        Seed of the placement.
+    lift : float
+        Share by which sales rise on planted days; 0 makes a placebo.
+    timing : {"random", "avoid", "chase", "simultaneous"}
+        Whether the campaigns seek low or high demand, as in :func:`simulate_two_cities`.
+    n_campaigns, campaign_days : int
+        Campaigns a city, and days a campaign; short series get shorter campaigns.
+
+    Returns
+    -------
+    series : TwoSeries
+        The series with raised sales.
+    planted : array, shape (n_days, 2)
+        1 on planted days.
+
+    Raises
+    ------
+    ValueError
+        If ``timing`` is unknown.
+
+    Examples
+    --------
+    >>> from helpers.cities.load import as_two_series
+    >>> series = as_two_series(simulate_two_cities(730, seed=1).data)
+    >>> raised, planted = plant_lift(series, seed=2, lift=0.05)
+    >>> round(float((raised.sales / series.sales)[planted == 1].mean()), 2)
+    1.05
+    """
+    relative = series.sales / np.nanmean(series.sales, axis=0)
+    # A closed day says nothing of demand: it takes its neighbours' mean.
+    demand = pd.Series(relative.mean(axis=1)).interpolate(limit_direction="both").to_numpy()
+    rng = np.random.default_rng(seed)
+    # A campaign closes up to four lengths of starts to the others: this length always fits.
+    longest = len(series.dates) // (8 * n_campaigns + 1)
+    length = max(1, min(campaign_days, longest))
+    planted = _place_campaigns(rng, demand, timing, n_campaigns, length)
+    return replace(series, sales=series.sales * (1 + lift * planted)), planted

@@ -1,0 +1,60 @@
+"""Public data files that the book may fetch once, and does without where it cannot."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from helpers.data.columns import DataError
+
+
+def find_published(names: Sequence[str], *, url: str, sha256: str) -> Path | None:
+    """Path of a published file: from ``MARKET_BOOK_DATA``, the cache, or the network.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names it may have. Under the first one it is kept, and no other file may have it; under
+        the further ones other files are passed over.
+    url : str
+        Where it is published.
+    sha256 : str
+        Its fingerprint, in hexadecimal digits.
+
+    Returns
+    -------
+    pathlib.Path or None
+        None without network, without a place to keep it, or if another file is published now.
+
+    Raises
+    ------
+    helpers.data.columns.DataError
+        If a file of the first name is not the published one.
+    """
+    given = os.environ.get("MARKET_BOOK_DATA")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "market-book"
+    for folder in [Path(given), cache] if given else [cache]:
+        for name in names:
+            path = folder / name
+            if path.is_file() and _is_published(path.read_bytes(), sha256):
+                return path
+            if path.is_file() and name == names[0]:
+                raise DataError(f"{name}: not the published file; delete it or fetch it again")
+    path = cache / names[0]
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            content = answer.read()
+        if not _is_published(content, sha256):
+            return None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError:  # no network, or no place to keep the file
+        return None
+    return path
+
+
+def _is_published(content: bytes, sha256: str) -> bool:
+    return hashlib.sha256(content).hexdigest() == sha256

@@ -1,0 +1,180 @@
+"""Rossmann store sales: loader, and groups of stores that stand in for cities.
+
+The data are Kaggle's and not part of the book; the page on data says how to get them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from helpers.data.columns import (
+    DataError,
+    check_unique,
+    listed,
+    numbers,
+    parse_dates,
+    refuse,
+    require_columns,
+)
+from helpers.data.readers import read_table
+
+_KEYS = ("Date", "Store")
+
+_TRAIN_COLUMNS = ["Store", "Date", "Sales", "Customers", "Open", "Promo", "StateHoliday"]
+
+_STORE_COLUMNS = ["Store", "StoreType", "Assortment", "CompetitionDistance"]
+
+
+def load_rossmann(directory: str | Path | None = None) -> pd.DataFrame:
+    """Read and check the daily sales of all stores, joined with what is known of each store.
+
+    Parameters
+    ----------
+    directory : str or pathlib.Path, optional
+        Folder with ``train`` and ``store``, as ``.csv`` or ``.parquet``. The default is the
+        environment variable ``MARKET_BOOK_DATA`` or the folder ``rossmann`` in it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a store and day, the columns of both files; ``Sales`` in the source's currency.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the files are not there.
+    helpers.data.columns.DataError
+        If a column is missing, a date is unreadable, a store and day is repeated, sales are
+        negative or not numbers, ``Open`` is not 0 or 1, or a store is not described once.
+
+    Examples
+    --------
+    >>> load_rossmann("no-such-folder")
+    Traceback (most recent call last):
+    FileNotFoundError: train.csv, store.csv (or .parquet) not found in no-such-folder; \
+see the book's page on data, or set MARKET_BOOK_DATA
+    """
+    train_path, store_path = _find_files(directory)
+    train, stores = read_table(train_path), read_table(store_path)
+    require_columns(train, _TRAIN_COLUMNS)
+    require_columns(stores, _STORE_COLUMNS)
+    train["Date"] = parse_dates(train, "Date")
+    check_unique(train, _KEYS)
+    train["Sales"] = numbers(
+        train, "Sales", _KEYS, blank="write 0 on closed days", negative="set refunds to 0"
+    )
+    is_open = numbers(train, "Open", _KEYS, blank="write 0 or 1")
+    odd = ~is_open.isin([0, 1])
+    refuse(train, odd, "Open", "value{s} other than 0 and 1", "write 0 or 1", _KEYS)
+    train["Open"] = is_open.astype(int)
+    train["StateHoliday"] = train["StateHoliday"].astype(str)
+    repeated = stores["Store"].duplicated()
+    refuse(stores, repeated, "Store", "repeated store{s}", "keep one row a store")
+    unknown = sorted(set(train["Store"]) - set(stores["Store"]))
+    if unknown:
+        raise DataError(f"Store: {listed(unknown)} in train but not in store; add their rows")
+    return train.merge(stores, on="Store", validate="many_to_one")
+
+
+def _find_files(directory: str | Path | None) -> tuple[Path, Path]:
+    given = directory or os.environ.get("MARKET_BOOK_DATA")
+    folders = [Path(given), Path(given) / "rossmann"] if given else []
+    for folder in folders:
+        for suffix in (".csv", ".parquet"):
+            train, store = folder / f"train{suffix}", folder / f"store{suffix}"
+            if train.is_file() and store.is_file():
+                return train, store
+    place = f"in {given}" if given else "(no folder given)"
+    raise FileNotFoundError(
+        f"train.csv, store.csv (or .parquet) not found {place}; "
+        "see the book's page on data, or set MARKET_BOOK_DATA"
+    )
+
+
+def rossmann_groups(frame: pd.DataFrame, groups: Sequence[str] = ("a", "d")) -> pd.DataFrame:
+    """Daily sales of groups of stores, summed over each store type.
+
+    Stores with missing days are left out, so that a group keeps its stores.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        As :func:`load_rossmann` returns it.
+    groups : sequence of str
+        Store types, one "city" each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Long frame ``date, city, sales``; blank where fewer than half of the stores were open.
+
+    Raises
+    ------
+    helpers.data.columns.DataError
+        If a group has no store with every day.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2013-01-01", periods=2).repeat(2)
+    >>> frame = pd.DataFrame({"Date": days, "Store": [1, 2, 1, 2], "StoreType": ["a", "d"] * 2,
+    ...     "Sales": [5.0, 7.0, 6.0, 0.0], "Open": [1, 1, 1, 0]})
+    >>> rossmann_groups(frame)["sales"].tolist()
+    [5.0, 7.0, 6.0, nan]
+    """
+    n_days = (frame["Date"].max() - frame["Date"].min()).days + 1
+    complete = frame.groupby("Store")["Date"].transform("size") == n_days
+    kept = frame[complete & frame["StoreType"].isin(groups)]
+    missing = [group for group in groups if group not in set(kept["StoreType"])]
+    if missing:
+        raise DataError(
+            f"StoreType: no store of type {listed(missing)} has all {n_days} days; "
+            f"use types among {listed(sorted(set(frame.loc[complete, 'StoreType'])))}"
+        )
+    daily = kept.groupby(["Date", "StoreType"], as_index=False).agg(
+        sales=("Sales", "sum"), open_share=("Open", "mean")
+    )
+    return pd.DataFrame(
+        {
+            "date": daily["Date"],
+            "city": "type " + daily["StoreType"].astype(str),
+            "sales": daily["sales"].where(daily["open_share"] >= 0.5),
+        }
+    )
+
+
+def load_rossmann_groups(
+    directory: str | Path | None = None, *, groups: Sequence[str] = ("a", "d")
+) -> pd.DataFrame:
+    """Daily sales of groups of Rossmann stores, as Part I's loader takes them.
+
+    Parameters
+    ----------
+    directory : str or pathlib.Path, optional
+        As :func:`load_rossmann`.
+    groups : sequence of str
+        Store types, as :func:`rossmann_groups`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`rossmann_groups`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the files are not there.
+    helpers.data.columns.DataError
+        As the two functions it calls.
+
+    Examples
+    --------
+    >>> load_rossmann_groups("no-such-folder")
+    Traceback (most recent call last):
+    FileNotFoundError: train.csv, store.csv (or .parquet) not found in no-such-folder; \
+see the book's page on data, or set MARKET_BOOK_DATA
+    """
+    return rossmann_groups(load_rossmann(directory), groups)

@@ -1,0 +1,1 @@
+"""Sampling, convergence, calibration and scores."""

@@ -1,0 +1,848 @@
+"""Simulation-based calibration: ranks of true values among posterior draws."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+
+from helpers.notebook.claims import key_numbers
+from helpers.notebook.style import COLOURS, WIDTH
+
+#: Draws that a true value is ranked among; the ranks run from 0 to this number.
+RANK_DRAWS = 99
+
+#: A study with a smaller :func:`rank_pvalue` or :func:`ecdf_pvalue` fails. A right model leaves a
+#: 95 % band once in twenty studies, and every build on every machine is another study: draws
+#: differ.
+LEAST_PVALUE = 0.001
+
+
+def rank_of(truth: float, draws: np.ndarray) -> int:
+    """Rank of a true value among draws, thinned evenly to ``RANK_DRAWS``.
+
+    Parameters
+    ----------
+    truth : float
+        Value that generated the data.
+    draws : array
+        Posterior draws in the order of the chains, at least ``RANK_DRAWS``.
+
+    Returns
+    -------
+    int
+        How many of the thinned draws lie below the truth, 0 to ``RANK_DRAWS``.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer draws.
+
+    References
+    ----------
+    :cite:`talts2018validating`
+
+    Examples
+    --------
+    >>> rank_of(0.25, np.linspace(0, 1, 500))
+    25
+    """
+    draws = np.ravel(draws)
+    if draws.size < RANK_DRAWS:
+        raise ValueError(f"{draws.size} draws, at least {RANK_DRAWS} are needed; draw more")
+    thinned = draws[np.linspace(0, draws.size - 1, RANK_DRAWS).round().astype(int)]
+    return int(np.sum(thinned < truth))
+
+
+def rank_counts(ranks: np.ndarray, *, n_bins: int = 10) -> np.ndarray:
+    """Histogram of ranks, in bins of equal probability.
+
+    Parameters
+    ----------
+    ranks : array of int, shape (n_datasets,)
+        What :func:`rank_of` returns, one for each data set.
+    n_bins : int
+        Number of bins, a divisor of ``RANK_DRAWS + 1``.
+
+    Returns
+    -------
+    array of int, shape (n_bins,)
+        Data sets in each bin.
+
+    Raises
+    ------
+    ValueError
+        If the bins cannot be equal.
+
+    Examples
+    --------
+    >>> rank_counts(np.arange(100), n_bins=4).tolist()
+    [25, 25, 25, 25]
+    """
+    if (RANK_DRAWS + 1) % n_bins:
+        raise ValueError(f"n_bins={n_bins} does not divide {RANK_DRAWS + 1} ranks into equal bins")
+    return np.bincount(np.asarray(ranks) * n_bins // (RANK_DRAWS + 1), minlength=n_bins)
+
+
+def rank_band(
+    n_datasets: int,
+    *,
+    n_histograms: int = 1,
+    n_bins: int = 10,
+    probability: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Counts between which *all* bins of all histograms lie if ranks are uniform.
+
+    Histograms are taken as independent; where they go together, the band is a little too wide.
+
+    Parameters
+    ----------
+    n_datasets : int
+        Ranks in each histogram.
+    n_histograms : int
+        Number of histograms looked at together.
+    n_bins : int
+        Bins of each.
+    probability : float
+        Probability that no bin at all is outside.
+    seed : int
+        Seed of the simulation that finds the band.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper count.
+
+    Examples
+    --------
+    >>> one, many = rank_band(200), rank_band(200, n_histograms=12)
+    >>> many[0] < one[0] < 20 < one[1] < many[1]
+    True
+    """
+    expected = n_datasets / n_bins
+    farthest = float(np.quantile(_farthest(n_datasets, n_histograms, n_bins, seed), probability))
+    return max(expected - farthest, 0.0), expected + farthest
+
+
+@cache
+def _farthest(n_datasets: int, n_histograms: int, n_bins: int, seed: int) -> np.ndarray:
+    """How far off the farthest bar is, in simulated studies with uniform ranks."""
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(n_datasets, np.full(n_bins, 1 / n_bins), size=(4000, n_histograms))
+    return np.abs(counts - n_datasets / n_bins).max(axis=(1, 2))
+
+
+def rank_pvalue(ranks: pd.DataFrame, *, n_bins: int = 10, seed: int = 0) -> float:
+    """Share of studies of a right model that have a bar as far off as the farthest one here.
+
+    Histograms are taken as independent, as in :func:`rank_band`.
+
+    Parameters
+    ----------
+    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
+        Ranks by data set and quantity.
+    n_bins : int
+        Bins of each histogram.
+    seed : int
+        Seed of the simulation.
+
+    Returns
+    -------
+    float
+        In (0, 1], to about 0.0003.
+
+    Examples
+    --------
+    >>> flat = np.arange(100)
+    >>> rank_pvalue(pd.DataFrame({"beta": flat, "sd": flat}))
+    1.0
+    >>> rank_pvalue(pd.DataFrame({"beta": flat, "sd": 0 * flat})) < LEAST_PVALUE
+    True
+    """
+    expected = len(ranks) / n_bins
+    farthest = max(np.abs(rank_counts(ranks[k], n_bins=n_bins) - expected).max() for k in ranks)
+    simulated = _farthest(len(ranks), ranks.shape[1], n_bins, seed)
+    return float((1 + (simulated >= farthest).sum()) / (1 + simulated.size))
+
+
+def ecdf_band(
+    n_datasets: int, *, n_curves: int = 1, probability: float = 0.95, seed: int = 0
+) -> np.ndarray:
+    """Shares between which *all* points of all ECDFs lie if ranks are uniform.
+
+    At each rank the band leaves out the same small probability on either side. Curves are taken
+    as independent; where they go together, the band is a little too wide.
+
+    Parameters
+    ----------
+    n_datasets : int
+        Ranks behind each curve.
+    n_curves : int
+        Number of curves looked at together.
+    probability : float
+        Probability that no point of any curve is outside.
+    seed : int
+        Seed of the simulation that finds the band.
+
+    Returns
+    -------
+    array, shape (2, RANK_DRAWS)
+        Lowest and highest share of data sets with at most the rank, for ranks from 0 on.
+
+    References
+    ----------
+    :cite:`sailynoja2022graphical`
+
+    Examples
+    --------
+    >>> one, many = ecdf_band(200), ecdf_band(200, n_curves=12)
+    >>> bool((many[0] <= one[0]).all() and (many[1] >= one[1]).all())
+    True
+    """
+    rarest = _rarest(n_datasets, n_curves, seed)
+    level = np.quantile(rarest, 1 - probability, method="lower")
+    usual = _tails(n_datasets) >= level
+    lower, upper = usual.argmax(axis=1), n_datasets - usual[:, ::-1].argmax(axis=1)
+    return np.stack([lower, upper]) / n_datasets
+
+
+def ecdf_pvalue(ranks: pd.DataFrame, *, seed: int = 0) -> float:
+    """Share of studies of a right model that have a point of an ECDF as far off as any here.
+
+    How far off a point is says its tail probability. Curves are taken as independent, as in
+    :func:`ecdf_band`.
+
+    Parameters
+    ----------
+    ranks : pandas.DataFrame, shape (n_datasets, n_curves)
+        Ranks by data set and quantity.
+    seed : int
+        Seed of the simulation.
+
+    Returns
+    -------
+    float
+        In (0, 1], to about 0.0003.
+
+    References
+    ----------
+    :cite:`sailynoja2022graphical`
+
+    Examples
+    --------
+    >>> flat = np.arange(100)
+    >>> ecdf_pvalue(pd.DataFrame({"beta": flat, "sd": flat})) > 0.9
+    True
+    >>> ecdf_pvalue(pd.DataFrame({"beta": flat, "sd": flat // 2})) < LEAST_PVALUE
+    True
+    """
+    tails = _tails(len(ranks))
+    found = min(_rarest_point(tails, _at_most(ranks[name])) for name in ranks)
+    simulated = _rarest(len(ranks), ranks.shape[1], seed)
+    return float((1 + (simulated <= found).sum()) / (1 + simulated.size))
+
+
+def passes(ranks: pd.DataFrame) -> bool:
+    """Whether bars and ECDFs of a study are as even as a right model's.
+
+    Parameters
+    ----------
+    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
+        Ranks by data set and quantity.
+
+    Returns
+    -------
+    bool
+        Whether :func:`rank_pvalue` and :func:`ecdf_pvalue` are above ``LEAST_PVALUE``.
+
+    Examples
+    --------
+    >>> flat = np.arange(100)
+    >>> passes(pd.DataFrame({"beta": flat})), passes(pd.DataFrame({"beta": flat // 2}))
+    (True, False)
+    """
+    return min(rank_pvalue(ranks), ecdf_pvalue(ranks)) > LEAST_PVALUE
+
+
+def _at_most(ranks):
+    """Data sets with at most each rank but the last, at which all are."""
+    return rank_counts(ranks, n_bins=RANK_DRAWS + 1).cumsum()[:-1]
+
+
+@cache
+def _tails(n_datasets: int) -> np.ndarray:
+    """Smaller tail probability of each count, by rank; shape (RANK_DRAWS, n_datasets + 1)."""
+    share = np.arange(1, RANK_DRAWS + 1)[:, None] / (RANK_DRAWS + 1)
+    counts = np.arange(n_datasets + 1)
+    uniform = stats.binom(n_datasets, share)
+    return np.minimum(uniform.cdf(counts), uniform.sf(counts - 1))
+
+
+def _rarest_point(tails, at_most):
+    """Tail probability of the point of a curve that is farthest off; curves in any shape."""
+    return tails[np.arange(RANK_DRAWS), at_most].min(axis=-1)
+
+
+@cache
+def _rarest(n_datasets: int, n_curves: int, seed: int) -> np.ndarray:
+    """The same for the farthest of all curves, in simulated studies with uniform ranks."""
+    rng = np.random.default_rng(seed)
+    tails, even = _tails(n_datasets), np.full(RANK_DRAWS + 1, 1 / (RANK_DRAWS + 1))
+    rarest = np.ones(4000)
+    for _ in range(n_curves):
+        at_most = rng.multinomial(n_datasets, even, size=rarest.size).cumsum(axis=1)[:, :-1]
+        rarest = np.minimum(rarest, _rarest_point(tails, at_most))
+    return rarest
+
+
+def plot_ranks(
+    ranks: Mapping[str, np.ndarray],
+    band: tuple[float, float],
+    *,
+    n_bins: int = 10,
+    columns: int = 3,
+) -> Figure:
+    """Rank histograms side by side, with the band of uniform ranks.
+
+    Bars that leave the band are hatched.
+
+    Parameters
+    ----------
+    ranks : mapping of str to array of int, shape (n_datasets,)
+        Ranks by the title of their panel.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    n_bins : int
+        Number of bins.
+    columns : int
+        Panels in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Assign it, so that the notebook shows it once.
+
+    Examples
+    --------
+    >>> figure = plot_ranks({"beta": np.arange(100), "sd": np.zeros(100, int)}, (5, 15))
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['beta', 'sd']
+    """
+    where = (np.arange(n_bins) + 0.5) * (RANK_DRAWS + 1) / n_bins
+
+    def draw(axes, values):
+        counts = rank_counts(values, n_bins=n_bins)
+        outside = (counts < band[0]) | (counts > band[1])
+        bars = axes.bar(
+            where,
+            counts,
+            width=0.86 * (RANK_DRAWS + 1) / n_bins,
+            color=np.where(outside, COLOURS["decision"], COLOURS["posterior"]),
+        )
+        for bar in np.array(bars)[outside]:
+            bar.set(hatch="//", edgecolor="white")
+        axes.axhspan(*band, color=COLOURS["prior"], alpha=0.5, zorder=0, linewidth=0)
+
+    return _panels(ranks, draw, columns=columns, height=1.35, label="data sets")
+
+
+def plot_ecdfs(
+    studies: Mapping[str, pd.DataFrame], *, probability: float = 0.95, columns: int = 3
+) -> Figure:
+    """ECDFs of ranks less those of uniform ranks, a panel a study, each with its band.
+
+    Curves that leave the band are thick; among several, the farthest has its name.
+
+    Parameters
+    ----------
+    studies : mapping of str to pandas.DataFrame, each of shape (n_datasets, n_curves)
+        Ranks by the title of their panel; names of columns name the curves.
+    probability : float
+        Probability that all curves of a right model stay in the band of their panel.
+    columns : int
+        Panels in a row.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Assign it, so that the notebook shows it once.
+
+    References
+    ----------
+    :cite:`sailynoja2022graphical`
+
+    Examples
+    --------
+    >>> ranks = pd.DataFrame({"beta": np.arange(100), "sd": np.arange(100) // 2})
+    >>> [text.get_text() for text in plot_ecdfs({"study": ranks}).axes[0].texts]
+    ['sd']
+    """
+    at = np.arange(RANK_DRAWS + 2)
+    uniform = at / (RANK_DRAWS + 1)
+
+    def draw(axes, ranks):
+        band = ecdf_band(len(ranks), n_curves=ranks.shape[1], probability=probability)
+        low, high = (np.concatenate([[0], edge, [1]]) - uniform for edge in band)
+        axes.fill_between(at, low, high, color=COLOURS["prior"], alpha=0.5, linewidth=0)
+        off, leaves = {}, {}
+        for name in ranks:
+            share = np.concatenate([[0], _at_most(ranks[name]) / len(ranks), [1]])
+            off[name], leaves[name] = share - uniform, _curve_leaves(ranks[name], band)
+            axes.plot(
+                at,
+                off[name],
+                color=COLOURS["decision" if leaves[name] else "posterior"],
+                linewidth=1.6 if leaves[name] else 0.8,
+                zorder=3 if leaves[name] else 2,
+            )
+        farthest = max(off, key=lambda name: np.abs(off[name]).max())
+        if len(off) > 1 and leaves[farthest]:
+            low, high = off[farthest].min(), off[farthest].max()
+            above = high > -low
+            text = axes.annotate(
+                farthest,
+                ((RANK_DRAWS + 1) / 2, high if above else low),
+                xytext=(0, 3 if above else -3),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if above else "top",
+                fontsize=11,
+            )
+            text.set_in_layout(False)  # else a long one would move the panels
+        axes.margins(y=0.15)
+
+    return _panels(
+        studies,
+        draw,
+        columns=min(columns, len(studies)),
+        height=2.4,
+        label="share up to it, less the even share",
+    )
+
+
+def _panels(contents, draw, *, columns, height, label):
+    """Figure with a panel of ranks for each title; `draw` fills its axes with the content."""
+    rows = -(-len(contents) // columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(WIDTH, 0.9 + height * rows), sharex=True, sharey=True, squeeze=False
+    )
+    for axes, (title, content) in zip(panels.flat, contents.items(), strict=False):
+        draw(axes, content)
+        axes.set_title(title, loc="left", fontsize=12)
+        axes.grid(visible=False)
+        axes.set_xticks([0, (RANK_DRAWS + 1) // 2, RANK_DRAWS + 1])
+    for axes in panels.flat[len(contents) :]:
+        axes.remove()
+    for axes in panels.flat[max(0, len(contents) - columns) : len(contents)]:
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel("rank of the truth among the draws", fontsize=13)
+    figure.supylabel(label, fontsize=13)
+    return figure
+
+
+def _curve_leaves(ranks, band):
+    """Whether a point of the ranks' ECDF is outside of what `ecdf_band` returns."""
+    share = _at_most(ranks) / len(ranks)
+    return bool(((share < band[0]) | (share > band[1])).any())
+
+
+def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> bool:
+    """Whether every bar of a histogram lies in the band.
+
+    Parameters
+    ----------
+    ranks : array of int, shape (n_datasets,)
+        Ranks of one quantity.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    bool
+        False as soon as one bar is outside.
+
+    Examples
+    --------
+    >>> stays(np.arange(100), (5, 15)), stays(np.zeros(100, int), (5, 15))
+    (True, False)
+    """
+    counts = rank_counts(ranks, n_bins=n_bins)
+    return bool(band[0] <= counts.min() and counts.max() <= band[1])
+
+
+def outside(
+    ranks: Mapping[str, np.ndarray], band: tuple[float, float], *, n_bins: int = 10
+) -> list[str]:
+    """Histograms with a bar that leaves the band.
+
+    Parameters
+    ----------
+    ranks : mapping of str to array of int, shape (n_datasets,)
+        Ranks by quantity; a data frame will do.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    list of str
+        Their quantities.
+
+    Examples
+    --------
+    >>> outside({"beta": np.arange(100), "sd": np.zeros(100, int)}, (5, 15))
+    ['sd']
+    """
+    return [name for name in ranks if not stays(ranks[name], band, n_bins=n_bins)]
+
+
+def outer_share(ranks: np.ndarray, *, n_bins: int = 10) -> float:
+    """Share of ranks in the two outer bars: more than expected if a posterior is too narrow.
+
+    Parameters
+    ----------
+    ranks : array of int, shape (n_datasets,)
+        Ranks of one quantity.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    float
+        About ``2 / n_bins`` for a right posterior.
+
+    Examples
+    --------
+    >>> outer_share(np.arange(100)), outer_share(np.zeros(100, int))
+    (0.2, 1.0)
+    """
+    return float(rank_counts(ranks, n_bins=n_bins)[[0, -1]].sum() / len(ranks))
+
+
+@dataclass(frozen=True)
+class Check:
+    """A model to be held against its own simulations.
+
+    Attributes
+    ----------
+    prior : callable
+        ``(n, seed)`` -> n dicts of parameters, drawn from the model's own prior.
+    simulate : callable
+        ``(parameters, generator)`` -> data, and a dict of further truths; written from the
+        equations, not from the model's code.
+    fit : callable
+        ``(datasets, seed, start)`` -> for each data set from ``start`` on: the draws of what is
+        ranked, each of shape (chains, draws, ...), and a mapping of diagnostics. The seed of a
+        data set must not depend on ``start``.
+    """
+
+    prior: Callable[[int, int], list[dict[str, Any]]]
+    simulate: Callable[[dict[str, Any], np.random.Generator], tuple[Any, dict[str, Any]]]
+    fit: Callable[[list[Any], int, int], Iterator[tuple[dict[str, np.ndarray], Mapping]]]
+
+
+def pymc_check(
+    build: Callable[[Any], Any],
+    example: Any,
+    *,
+    sampled: Sequence[str],
+    ranked: Sequence[str],
+    simulate: Callable[[dict[str, Any], np.random.Generator], tuple[Any, dict[str, Any]]],
+    derive: Callable[[Any, Any, int], dict[str, np.ndarray]] | None = None,
+    longer: int = 1,
+    **sampler: Any,
+) -> Check:
+    """Check of a PyMC model, whose prior is its own and which is compiled once.
+
+    Parameters
+    ----------
+    build : callable
+        Builds the model of one data set, as :func:`helpers.inference.sampling.fit_many` takes it.
+    example : object
+        Data of the right shape; the prior must not depend on its values.
+    sampled : sequence of str
+        Variables to draw from the prior, all that the simulation needs.
+    ranked : sequence of str
+        Those of them that are kept, diagnosed and ranked.
+    simulate : callable
+        As in :class:`Check`.
+    derive : callable, optional
+        ``(posterior, data, seed)`` -> further draws by the names of further truths.
+    longer : int
+        A fit that has not :func:`converged` is drawn once more, so many times as long; with 1
+        it stays as it is.
+    **sampler : object
+        Draws, tuning and chains, and what else :func:`helpers.inference.sampling.fit_many` takes.
+
+    Returns
+    -------
+    Check
+        For :func:`calibrate`.
+    """
+
+    def prior(n, seed):
+        import pymc as pm
+
+        model = build(example)
+        variables = [model[name] for name in sampled]
+        # in Python: compiling would take longer
+        values = pm.draw(variables, draws=n, random_seed=seed, mode="FAST_COMPILE")
+        if n == 1:  # PyMC drops the axis of a single draw
+            values = [np.asarray(value)[None] for value in values]
+        return [dict(zip(sampled, one, strict=True)) for one in zip(*values, strict=True)]
+
+    def fit(datasets, seed, start):
+        from helpers.inference.convergence import diagnostics
+        from helpers.inference.sampling import fit_many
+
+        streams = map(int, np.random.SeedSequence(seed).generate_state(3))
+        fit_seed, derive_seed, longer_seed = streams
+        more = sampler | {name: longer * sampler[name] for name in ("draws", "tune")}
+        fits = fit_many(datasets, build, seed=fit_seed, names=ranked, start=start, **sampler)
+        for i, (data, idata) in enumerate(fits, start=start):
+            checks = diagnostics(idata, ranked)
+            if longer > 1 and not converged(pd.DataFrame([checks])).all():
+                again = fit_many([data], build, seed=longer_seed + i, names=ranked, **more)
+                ((_, idata),) = again
+                checks = diagnostics(idata, ranked)
+            posterior = idata["posterior"].to_dataset()
+            draws = {name: posterior[name].to_numpy() for name in ranked}
+            if derive is not None:
+                draws |= derive(posterior, data, derive_seed + i)
+            yield draws, checks
+
+    return Check(prior, simulate, fit)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What :func:`calibrate` finds; a row a data set in each table.
+
+    Attributes
+    ----------
+    ranks : pandas.DataFrame
+        Rank of each true value; a vector's components are numbered, ``beta 0``.
+    widths : pandas.DataFrame
+        Standard deviation of each posterior.
+    checks : pandas.DataFrame
+        Diagnostics of each fit.
+    """
+
+    ranks: pd.DataFrame
+    widths: pd.DataFrame
+    checks: pd.DataFrame
+
+
+def calibrate(
+    check: Check,
+    n: int,
+    *,
+    seed: int,
+    name: str = "study",
+    spoil: Callable[[Any], Any] | None = None,
+    folder: str | Path | None = None,
+) -> Study:
+    """Rank the truth among the posterior draws of n data sets from the prior.
+
+    With a folder each finished data set is noted there at once, and a study that was stopped
+    goes on with the first one missing; it ends as if it had never been stopped.
+
+    Parameters
+    ----------
+    check : Check
+        Model and simulation.
+    n : int
+        Number of data sets.
+    seed : int
+        Seed of parameters, data and fits.
+    name : str
+        Name of the study's file in the folder.
+    spoil : callable, optional
+        A mistake to plant: data as the model shall see them.
+    folder : path, optional
+        Where finished data sets are noted; without it, what the environment variable
+        ``MARKET_BOOK_CHECKPOINTS`` names, or nowhere.
+
+    Returns
+    -------
+    Study
+        Ranks, widths and diagnostics.
+
+    Raises
+    ------
+    ValueError
+        If the file in the folder belongs to a study of another size or seed.
+
+    References
+    ----------
+    :cite:`talts2018validating`
+    """
+    streams = map(int, np.random.SeedSequence(seed).generate_state(3))
+    prior_seed, data_seed, fit_seed = streams
+    rng = np.random.default_rng(data_seed)
+    truths, datasets = [], []
+    for parameters in check.prior(n, prior_seed):
+        data, further = check.simulate(parameters, rng)
+        truths.append(parameters | further)
+        datasets.append(spoil(data) if spoil else data)
+    folder = folder or os.environ.get("MARKET_BOOK_CHECKPOINTS")
+    path = Path(folder) / f"{name}.jsonl" if folder else None
+    rows = _finished(path, {"datasets": n, "seed": seed}) if path else []
+    fits = check.fit(datasets, fit_seed, len(rows)) if len(rows) < n else ()
+    for draws, checks in fits:
+        rank, width = {}, {}
+        for key, true, values in _scalars(truths[len(rows)], draws):
+            rank[key] = rank_of(true, values)
+            width[key] = float(values.std())
+        rows.append([rank, width, {k: float(v) for k, v in checks.items()}])
+        if path:
+            with path.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+    return Study(*(pd.DataFrame(list(part)) for part in zip(*rows, strict=True)))
+
+
+def _finished(path, header):
+    """Rows that an earlier run noted; a last line cut short is dropped from the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = [line for line in path.open() if line.endswith("\n")] if path.exists() else []
+    found = [json.loads(line) for line in whole] or [header]
+    if found[0] != header:
+        raise ValueError(f"{path}: belongs to a study with {found[0]}, not {header}; remove it")
+    if whole:
+        os.truncate(path, len("".join(whole).encode()))
+    else:
+        path.write_text(json.dumps(header) + "\n")
+    return found[1:]
+
+
+def _scalars(truth, draws):
+    """Name, true value and draws of each ranked number."""
+    for name, values in draws.items():
+        values = values.reshape(*values.shape[:2], -1)
+        for j, true in enumerate(np.ravel(truth[name])):
+            yield (name if np.ndim(truth[name]) == 0 else f"{name} {j}"), true, values[..., j]
+
+
+def rank_numbers(
+    ranks: pd.DataFrame,
+    band: tuple[float, float],
+    *,
+    prefix: str,
+    caption: str,
+    probability: float = 0.95,
+) -> bool:
+    """Show how far a study's histograms and ECDFs are off, as key numbers.
+
+    Parameters
+    ----------
+    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
+        Ranks by data set and quantity.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    prefix : str
+        Beginning of the numbers' keys; ``histograms``, ``leaving``, ``pvalue``, ``expected``,
+        ``farthest``, ``allowed``, ``curves`` and ``curve-pvalue`` follow.
+    caption : str
+        Heading of the table.
+    probability : float
+        Probability that all ECDFs of a right model stay in their band.
+
+    Returns
+    -------
+    bool
+        Whether the study :func:`passes`.
+    """
+    n, k = ranks.shape
+    curve_band = ecdf_band(n, n_curves=k, probability=probability)
+    expected = n / 10
+    farthest = max(np.abs(rank_counts(ranks[name]) - expected).max() for name in ranks)
+    curves = sum(_curve_leaves(ranks[name], curve_band) for name in ranks)
+    key_numbers(
+        {
+            f"{prefix}-histograms": ("Histograms", f"{k}"),
+            f"{prefix}-leaving": ("of which leave the band", f"{len(outside(ranks, band))}"),
+            f"{prefix}-pvalue": ("Right models with a bar as far off", f"{rank_pvalue(ranks):.1%}"),
+            f"{prefix}-expected": ("Data sets expected in a bar", f"{expected:.0f}"),
+            f"{prefix}-farthest": ("Farthest bar from that", f"{farthest:.0f}"),
+            f"{prefix}-allowed": ("The band allows", f"{band[1] - expected:.0f}"),
+            f"{prefix}-curves": ("ECDFs that leave their band", f"{curves}"),
+            f"{prefix}-curve-pvalue": (
+                "Right models with one so far off",
+                f"{ecdf_pvalue(ranks):.1%}",
+            ),
+        },
+        caption=caption,
+    )
+    return passes(ranks)
+
+
+def converged(checks: pd.DataFrame) -> pd.Series:
+    """Which fits converged, with as many effective draws as ranks need.
+
+    Parameters
+    ----------
+    checks : pandas.DataFrame
+        What :func:`helpers.inference.convergence.diagnostics` returns, a row a fit.
+
+    Returns
+    -------
+    pandas.Series of bool
+        R-hat below 1.05, and more than ``RANK_DRAWS`` effective draws.
+
+    Examples
+    --------
+    >>> checks = {"rhat": [1.01, 1.01], "ess_bulk": [300, 80], "ess_tail": [200, 200]}
+    >>> converged(pd.DataFrame(checks)).tolist()
+    [True, False]
+    """
+    ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
+    return (checks["rhat"] < 1.05) & (ess > RANK_DRAWS)
+
+
+def sampler_numbers(checks: pd.DataFrame, *, prefix: str, caption: str) -> tuple[float, float]:
+    """Show how the sampler of a study did, as key numbers.
+
+    Parameters
+    ----------
+    checks : pandas.DataFrame
+        What :func:`helpers.inference.convergence.diagnostics` returns, a row a fit.
+    prefix : str
+        Beginning of the numbers' keys; ``datasets``, ``divergent``, ``rhat``, ``ess`` and
+        ``failed`` follow.
+    caption : str
+        Heading of the table.
+
+    Returns
+    -------
+    tuple of float
+        Share of fits that did not converge (R-hat of 1.05 or more, or fewer effective draws than
+        ranks need), and share with a divergence.
+    """
+    ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
+    failed = ~converged(checks)
+    divergent = checks["divergences"] > 0
+    key_numbers(
+        {
+            f"{prefix}-datasets": ("Data sets", f"{len(checks)}"),
+            f"{prefix}-divergent": ("Fits with a divergence", f"{divergent.sum()}"),
+            f"{prefix}-rhat": ("Largest R-hat", f"{checks['rhat'].max():.3f}"),
+            f"{prefix}-ess": ("Smallest effective sample size", f"{ess.min():.0f}"),
+            f"{prefix}-failed": ("Fits that did not converge", f"{failed.sum()}"),
+        },
+        caption=caption,
+    )
+    return float(failed.mean()), float(divergent.mean())

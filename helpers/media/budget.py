@@ -1,0 +1,170 @@
+"""The best plan of spend, and the proof that it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+
+from helpers.media.draws import MixDraws
+from helpers.media.load import MediaData
+from helpers.media.transforms import adstock
+
+
+class PlanResponse:
+    """What a constant plan of spend a period contributes, carry-over after its end included.
+
+    Parameters
+    ----------
+    draws : MixDraws
+        Draws of the parameters.
+    n_periods : int
+        Periods of the plan.
+    history : MediaData, optional
+        Periods before the plan, whose spend carries into it; the same for every plan.
+    """
+
+    def __init__(self, draws: MixDraws, n_periods: int, history: MediaData | None = None):
+        lags, channels = draws.l_max - 1, draws.beta.shape[1]
+        before = np.zeros((lags, channels))
+        if history is not None and lags:
+            before[:] = history.spend[-lags:]
+        on = np.r_[np.zeros(lags), np.ones(n_periods), np.zeros(lags)]
+        on = np.repeat(on[:, None], channels, axis=1)
+        old = np.vstack([before, np.zeros((n_periods + lags, channels))])
+        self.n_periods = n_periods
+        self._lam, self._beta = draws.lam[:, None], draws.beta[:, None]
+        self._share = adstock(on, draws.alpha, l_max=draws.l_max)[:, lags:]
+        self._old = adstock(old, draws.alpha, l_max=draws.l_max)[:, lags:]
+
+    def _tanh(self, plan):
+        return np.tanh(self._lam * (self._old + np.asarray(plan, float) * self._share) / 2)
+
+    def total(self, plan: np.ndarray) -> np.ndarray:
+        """Contribution of a plan by draw and channel.
+
+        Parameters
+        ----------
+        plan : array, shape (channels,)
+            Spend a period.
+
+        Returns
+        -------
+        array, shape (draws, channels)
+            Over all periods, in units of the target.
+        """
+        return (self._beta * self._tanh(plan)).sum(axis=1)
+
+    def marginal(self, plan: np.ndarray) -> np.ndarray:
+        """What one more unit of spend, spread over the plan, would return.
+
+        Parameters
+        ----------
+        plan : array, shape (channels,)
+            Spend a period.
+
+        Returns
+        -------
+        array, shape (draws, channels)
+            In units of the target a unit of spend.
+        """
+        slope = self._beta * self._lam / 2 * (1 - self._tanh(plan) ** 2) * self._share
+        return slope.sum(axis=1) / self.n_periods
+
+
+def optimal_plan(response: PlanResponse, start: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Plan with the largest mean contribution at the same total spend.
+
+    Parameters
+    ----------
+    response : PlanResponse
+        Response to score plans with.
+    start : array, shape (channels,)
+        Feasible plan, spend a period; its sum is the budget.
+    bounds : array, shape (channels, 2)
+        Least and most spend a period.
+
+    Returns
+    -------
+    array, shape (channels,)
+        Spend a period.
+
+    Raises
+    ------
+    RuntimeError
+        If the optimiser does not converge.
+    """
+    start, bounds = np.asarray(start, float), np.asarray(bounds, float)
+    budget, scale = start.sum(), response.total(start).mean(axis=0).sum()
+    found = minimize(
+        lambda x: -response.total(x * budget).mean(axis=0).sum() / scale,
+        start / budget,
+        jac=lambda x: (
+            -response.marginal(x * budget).mean(axis=0) * response.n_periods * budget / scale
+        ),
+        bounds=bounds / budget,
+        constraints={"type": "eq", "fun": lambda x: x.sum() - 1, "jac": np.ones_like},
+        method="SLSQP",
+        options={"ftol": 1e-12, "maxiter": 1000},
+    )
+    if found.status not in (0, 8):  # 8: no step improves the plan in floating point
+        raise RuntimeError(f"no optimal plan: {found.message}")
+    return np.clip(found.x * budget, *bounds.T)
+
+
+def kkt_table(
+    response: PlanResponse,
+    plan: np.ndarray,
+    bounds: np.ndarray,
+    channels: Sequence[str],
+    *,
+    tolerance: float = 1e-3,
+) -> pd.DataFrame:
+    """Karush-Kuhn-Tucker conditions of a plan: where it could still be improved.
+
+    All channels between their bounds must return the same for one more unit; a channel at its
+    lower bound no more than that, at its upper bound no less.
+
+    Parameters
+    ----------
+    response : PlanResponse
+        Response that scores plans.
+    plan : array, shape (channels,)
+        Spend a period.
+    bounds : array, shape (channels, 2)
+        Least and most spend a period.
+    channels : sequence of str
+        Names of the rows.
+    tolerance : float
+        Share of a bound, and of a return, that counts as no difference.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``spend``, ``bound`` (``lower``, ``upper`` or blank), ``return`` (posterior mean of the
+        marginal return), ``holds`` (whether the condition does); one row a channel.
+    """
+    plan, bounds = np.asarray(plan, float), np.asarray(bounds, float)
+    gain = response.marginal(plan).mean(axis=0)
+    lower, upper = (np.isclose(plan, bound, rtol=tolerance, atol=0) for bound in bounds.T)
+    inside = ~(lower | upper)
+    if inside.any():
+        price = gain[inside].mean()
+    else:  # any price between the two sides will do
+        price = np.mean([gain[lower].max(initial=-np.inf), gain[upper].min(initial=np.inf)])
+    slack = tolerance * abs(price)
+    holds = np.where(
+        inside, abs(gain - price) <= slack, np.where(lower, gain <= price, gain >= price)
+    )
+    near = abs(gain - price) <= slack
+    return pd.DataFrame(
+        {
+            "spend": plan,
+            "bound": np.select([lower, upper], ["lower", "upper"], ""),
+            "return": gain,
+            "holds": holds.astype(bool) | near,
+        },
+        index=list(channels),
+    )

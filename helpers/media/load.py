@@ -1,0 +1,637 @@
+"""A reader's spend and sales, of one market or of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers.data.columns import (
+    DataError,
+    check_unique,
+    listed,
+    numbers,
+    parse_dates,
+    refuse,
+    require_columns,
+    text,
+)
+from helpers.data.published import find_published
+from helpers.data.readers import read_table
+from helpers.media.simulate import (
+    _SOURCE_CHANNELS,
+    MarketsTruth,
+    simulate_markets,
+    simulate_media_mix,
+)
+
+CASE_STUDY_URL = "https://raw.githubusercontent.com/sibylhe/mmm_stan/main/data.csv"
+
+CASE_STUDY_SHA256 = "f690896bf40e622f77b6498ae3e182e4d48dd17bc1dee74fe811e8e3c0ce8696"
+
+
+#: Days a period by frequency.
+PERIOD_DAYS = {"W": 7, "D": 1}
+
+#: Pairs of channels that move together this much are named to the reader.
+COLLINEAR = 0.9
+
+
+@dataclass(frozen=True)
+class MediaData:
+    """Spend and sales by week or by day, checked.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        Columns ``date``, the target, the channels and the controls; sorted, without gaps.
+    target : str
+        Column of sales, or of whatever media should move.
+    channels, controls : list of str
+        Columns of spend, and columns that move the target besides spend.
+    frequency : str
+        ``"W"`` or ``"D"``.
+    notes : tuple of str
+        What the reader should know of data that are usable.
+    """
+
+    frame: pd.DataFrame
+    target: str
+    channels: list[str]
+    controls: list[str]
+    frequency: str = "W"
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def X(self) -> pd.DataFrame:
+        """Date, channels and controls, as the model takes them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a period.
+        """
+        return self.frame[["date", *self.channels, *self.controls]]
+
+    @property
+    def y(self) -> pd.Series:
+        """The target.
+
+        Returns
+        -------
+        pandas.Series
+            One value a period.
+        """
+        return self.frame[self.target]
+
+    @property
+    def dates(self) -> pd.DatetimeIndex:
+        """One date a period.
+
+        Returns
+        -------
+        pandas.DatetimeIndex
+            First days of the periods, in order.
+        """
+        return pd.DatetimeIndex(self.frame["date"])
+
+    @property
+    def spend(self) -> np.ndarray:
+        """Spend, shape (periods, channels).
+
+        Returns
+        -------
+        array, shape (periods, channels)
+            In the currency of the table.
+        """
+        return self.frame[self.channels].to_numpy(float)
+
+    @property
+    def period(self) -> str:
+        """One period in words, ``"week"`` or ``"day"``.
+
+        Returns
+        -------
+        str
+            Without an article.
+        """
+        return {"W": "week", "D": "day"}[self.frequency]
+
+    @property
+    def periods_per_year(self) -> int:
+        """Periods after which a season comes again, in whole weeks.
+
+        Returns
+        -------
+        int
+            52 weeks or 364 days.
+        """
+        return {"W": 52, "D": 364}[self.frequency]
+
+    def between(self, first: int | None = None, last: int | None = None) -> MediaData:
+        """The periods ``first`` to ``last - 1`` by position.
+
+        Parameters
+        ----------
+        first, last : int, optional
+            Positions as in a slice.
+
+        Returns
+        -------
+        MediaData
+            A part of the data.
+        """
+        return replace(self, frame=self.frame.iloc[first:last].reset_index(drop=True))
+
+    def split(self, date: str | pd.Timestamp) -> tuple[MediaData, MediaData]:
+        """The periods up to a date, and those after it.
+
+        Parameters
+        ----------
+        date : str or pandas.Timestamp
+            Last date of the first part.
+
+        Returns
+        -------
+        tuple of MediaData
+            The two parts.
+        """
+        n = int((self.dates <= pd.Timestamp(date)).sum())
+        return self.between(None, n), self.between(n, None)
+
+    def without(self, controls: Sequence[str]) -> MediaData:
+        """The same data without some controls.
+
+        Parameters
+        ----------
+        controls : sequence of str
+            Controls to leave out.
+
+        Returns
+        -------
+        MediaData
+            With fewer columns.
+        """
+        kept = [name for name in self.controls if name not in set(controls)]
+        return replace(self, frame=self.frame.drop(columns=list(controls)), controls=kept)
+
+    def repeated_controls(self) -> dict[str, str]:
+        """Controls that equal an earlier one in every period, each with that one.
+
+        Returns
+        -------
+        dict of str to str
+            Repeat to first.
+        """
+        seen: dict[bytes, str] = {}
+        repeats = {}
+        for name in self.controls:
+            values = self.frame[name].to_numpy(float).tobytes()
+            if values in seen:
+                repeats[name] = seen[values]
+            seen.setdefault(values, name)
+        return repeats
+
+    def n_parameters(self, yearly_modes: int) -> int:
+        """Parameters of the media-mix model on these data.
+
+        Parameters
+        ----------
+        yearly_modes : int
+            Waves of the yearly season.
+
+        Returns
+        -------
+        int
+            Three a channel, one a control, two a wave, and two.
+        """
+        return 3 * len(self.channels) + len(self.controls) + 2 * yearly_modes + 2
+
+
+def _names(columns: str | Sequence[str]) -> list[str]:
+    parts = columns.split(",") if isinstance(columns, str) else columns
+    return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def load_media(
+    path: str | Path,
+    *,
+    date: str = "date",
+    target: str,
+    channels: str | Sequence[str],
+    controls: str | Sequence[str] = (),
+    yearly_modes: int = 5,
+    held_out: int = 0,
+) -> MediaData:
+    """Read and check a reader's table of spend and sales.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A ``.csv`` or ``.parquet`` file with one row a week or a day.
+    date : str
+        Column of dates, year-month-day, always the same weekday in a weekly table.
+    target : str
+        Column of sales, 0 or more.
+    channels : str or sequence of str
+        Columns of spend, 0 or more, each in one currency; a list or names with commas between.
+    controls : str or sequence of str
+        Columns that move the target besides spend.
+    yearly_modes : int
+        Waves of the yearly season that will be fitted, two parameters each.
+    held_out : int
+        Last periods that will not be fitted.
+
+    Returns
+    -------
+    MediaData
+        The checked data, the date in the column ``date``.
+
+    Raises
+    ------
+    helpers.data.columns.DataError
+        If a column is missing or named twice, dates are unreadable, repeated, neither weekly nor
+        daily or have gaps, a value is blank or not a number, spend or target is negative, the
+        target is constant or zero throughout, a channel or control is, or there are fewer periods
+        to fit than parameters.
+
+    Examples
+    --------
+    >>> load_media("x.xlsx", target="sales", channels="tv, radio")
+    Traceback (most recent call last):
+    helpers.data.columns.DataError: x.xlsx: the file ends in '.xlsx'; save it as .csv or .parquet
+    """
+    channels, controls = _names(channels), _names(controls)
+    if not channels:
+        raise DataError("channels: none named; name at least one column of spend")
+    named = [date, target, *channels, *controls]
+    for name in named:
+        if named.count(name) > 1:
+            raise DataError(f"{name}: named {named.count(name)} times; give each column one role")
+    frame = read_table(path)
+    require_columns(frame, named)
+    for name in named[1:]:
+        if name == "date":
+            raise DataError("date: a column of numbers has this name; rename it")
+    frame = frame[named].rename(columns={date: "date"})
+    frame["date"] = parse_dates(frame)
+    check_unique(frame, ["date"])
+    frame = frame.sort_values("date", ignore_index=True)
+    frequency = _frequency(frame["date"])
+    keys = ["date"]
+    blank = {target: "fill it in or drop the weeks before it"}
+    for name in [target, *channels]:
+        frame[name] = numbers(
+            frame,
+            name,
+            keys,
+            blank=blank.get(name, "write 0 where nothing was spent"),
+            negative="set refunds to 0 or book them where they belong",
+        )
+    for name in controls:
+        frame[name] = numbers(frame, name, keys, blank="fill it in; 0 where nothing happened")
+    for name in [target, *channels, *controls]:
+        _refuse_constant(frame, name)
+    data = MediaData(frame, target, channels, controls, frequency)
+    n, needed = len(frame) - held_out, data.n_parameters(yearly_modes)
+    if n < needed:
+        raise DataError(
+            f"date: {n} {data.period}s to fit for {needed} parameters; "
+            "add rows, or name fewer channels and controls"
+        )
+    return replace(data, notes=tuple(_notes(data)))
+
+
+def _frequency(dates: pd.Series) -> str:
+    steps = dates.diff().dt.days.iloc[1:]
+    if steps.empty:
+        raise DataError("date: one row; a model of media needs some years of weeks or days")
+    common = int(steps.mode().iloc[0])
+    by_days = {days: name for name, days in PERIOD_DAYS.items()}
+    if common not in by_days:
+        raise DataError(
+            f"date: most rows are {common} days apart; add the table up to weeks or to days"
+        )
+    odd = steps != common
+    if odd.any():
+        before = dates[odd.idxmax() - 1]
+        kind = "week" if common == 7 else "day"
+        n_gaps = f"{odd.sum()} gap{'s' if odd.sum() > 1 else ''}"
+        raise DataError(
+            f"date: {n_gaps} (first after {before:%Y-%m-%d}, "
+            f"{int(steps[odd.idxmax()])} days); give each {kind} a row, "
+            "with 0 where nothing was spent"
+        )
+    return by_days[common]
+
+
+def _refuse_constant(frame: pd.DataFrame, name: str) -> None:
+    values = frame[name]
+    if (values == 0).all():
+        raise DataError(f"{name}: zero on every date; drop it, or check the export")
+    constant = pd.Series(values.nunique() == 1, index=frame.index)
+    refuse(
+        frame,
+        constant,
+        name,
+        "value{s} and all the same",
+        "a constant teaches nothing: leave it out",
+        ["date"],
+    )
+
+
+def _notes(data: MediaData):
+    correlation = np.corrcoef(data.spend, rowvar=False).reshape(2 * [len(data.channels)])
+    for i, j in zip(*np.triu_indices(len(data.channels), 1), strict=True):
+        if abs(correlation[i, j]) > COLLINEAR:
+            yield (
+                f"{data.channels[i]} and {data.channels[j]} correlate at {correlation[i, j]:.2f}: "
+                "only what they do together can be told"
+            )
+    for name, first in data.repeated_controls().items():
+        yield f"{name} repeats {first} in every {data.period}: it is left out"
+
+
+def load_case_study(*, seed: int = 2014) -> tuple[MediaData, bool]:
+    """The case study's data, or a simulated twin where they cannot be had.
+
+    Looked for in the folder ``MARKET_BOOK_DATA``, in the cache, and on the network.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the twin.
+
+    Returns
+    -------
+    tuple of (MediaData, bool)
+        209 weeks with seven channels and 22 holidays, and whether they are real.
+
+    Raises
+    ------
+    helpers.data.columns.DataError
+        If a file called ``mmm_case_study.csv`` is not the published one.
+    """
+    names = ("mmm_case_study.csv", "data.csv")
+    path = find_published(names, url=CASE_STUDY_URL, sha256=CASE_STUDY_SHA256)
+    if path is None:
+        frame = simulate_media_mix(seed=seed).data
+    else:
+        raw = pd.read_csv(path)
+        holidays = {c: c.removeprefix("hldy_") for c in raw.columns if c.startswith("hldy_")}
+        names = {"wk_strt_dt": "date", "sales": "sales"} | _SOURCE_CHANNELS | holidays
+        frame = raw[list(names)].rename(columns=names)
+        frame["date"] = pd.to_datetime(frame["date"])
+    channels = list(_SOURCE_CHANNELS.values())
+    controls = [name for name in frame.columns if name not in {"date", "sales", *channels}]
+    frame[channels] = frame[channels].astype(float)
+    return MediaData(frame, "sales", channels, controls), path is not None
+
+
+_TWO_MARKETS = "mmm_multidimensional_example.csv"
+
+TWO_MARKETS_URL = (
+    "https://raw.githubusercontent.com/pymc-labs/pymc-marketing/"
+    f"e18505008cc9deedc66cfce374b110e9cc40fd92/data/{_TWO_MARKETS}"
+)
+
+TWO_MARKETS_SHA256 = "0601b525aea96598afa81eb37e937e9235dcfe37d8b9a63f35a7e52fe5c164a9"
+
+
+def _check_weeks(frame: pd.DataFrame, date: str, market: str) -> None:
+    """Refuse gaps: every step between two dates of a market is the panel's usual one."""
+    steps = frame.groupby(market)[date].diff()
+    usual = steps.mode()
+    if usual.empty:
+        return
+    usual = usual.iloc[0]
+    off = steps.notna() & (steps != usual)
+    if off.any():
+        label = off.idxmax()
+        day, name = frame.at[label, date], frame.at[label, market]
+        before = day - steps[label]
+        n, kind = int(off.sum()), "missing" if steps[label] > usual else "too close"
+        raise DataError(
+            f"{date}: {n} irregular step{'s' * (n > 1)} (first in {name}, from "
+            f"{before:%Y-%m-%d} to {day:%Y-%m-%d}; usual step {usual.days} days, dates {kind}); "
+            "one row a period in each market, with spend 0 where there was none"
+        )
+
+
+def histories(frame: pd.DataFrame, *, date: str = "date", market: str = "market") -> pd.DataFrame:
+    """First and last date of each market, and how many rows it has.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The panel, dates parsed.
+    date, market : str
+        Columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a market: ``first``, ``last``, ``periods``.
+
+    Examples
+    --------
+    >>> panel = simulate_markets(2, seed=1, n_weeks=30, shortest=10).data
+    >>> histories(panel)["periods"].tolist()
+    [10, 30]
+    """
+    return frame.groupby(market)[date].agg(first="min", last="max", periods="size")
+
+
+def load_market_panel(
+    path: str | Path,
+    *,
+    date: str = "date",
+    market: str = "market",
+    target: str = "sales",
+    channels: Sequence[str],
+    controls: Sequence[str] = (),
+    equal: bool = False,
+) -> pd.DataFrame:
+    """Read a panel of markets and check it, market by market.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A ``.csv`` or ``.parquet`` file, one row for each market and period.
+    date, market, target : str
+        Columns of dates (YYYY-MM-DD), of market names, and of what advertising is to move.
+    channels : sequence of str
+        Columns of spend, at least one.
+    controls : sequence of str
+        Columns of what else moves the target, numbers of any sign.
+    equal : bool
+        Whether to refuse markets whose first or last dates differ. Without it they are kept as
+        they are, and a model must mask what was not observed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Those columns, by market and date.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, a column is missing or named twice, a value is blank, not a
+        number, or negative, a market has two rows for a date or a gap, or fewer than 10 periods,
+        a channel or the target does not vary in a market, there is one market only, or, with
+        ``equal``, the histories differ. The message names column, value, market and the mend.
+
+    Examples
+    --------
+    >>> load_market_panel("panel.csv", channels=["tv", "tv"])
+    Traceback (most recent call last):
+    helpers.data.columns.DataError: tv: given twice; name each column once
+    """
+    channels = [channels] if isinstance(channels, str) else list(channels)
+    if not channels:
+        raise DataError("channels: none given; name the columns of spend")
+    controls = [controls] if isinstance(controls, str) else list(controls)
+    columns = [date, market, *channels, *controls, target]
+    for name in columns:
+        if columns.count(name) > 1:
+            raise DataError(f"{name}: given twice; name each column once")
+    written = read_table(path)
+    require_columns(written, columns)
+    frame = written[columns].copy()
+    frame[date] = parse_dates(frame, date)
+    frame[market] = text(frame, market)
+    check_unique(frame, (date, market))
+    keys = (date, market)
+    for channel in channels:
+        frame[channel] = numbers(
+            frame,
+            channel,
+            keys,
+            blank="write 0 where nothing was spent",
+            negative="set refunds to 0 or drop them",
+        )
+    for control in controls:
+        frame[control] = numbers(frame, control, keys, blank="write 0 where there was none")
+    frame[target] = numbers(
+        frame,
+        target,
+        keys,
+        blank=f"leave out weeks before a market's first {target}",
+        negative=f"{target} must be 0 or more",
+    )
+    frame = frame.sort_values([market, date])
+    names = frame[market].unique()
+    if len(names) < 2:
+        raise DataError(f"{market}: one market only ({names[0]}); use the model of one market")
+    _check_weeks(frame, date, market)
+    _check_variation(frame, market, [*channels, target], target)
+    spans = histories(frame, date=date, market=market)
+    refuse(
+        spans.reset_index(),
+        (spans["periods"] < 10).reset_index(drop=True),
+        market,
+        "market{s} with fewer than 10 periods",
+        "leave them out, or predict them as new markets",
+    )
+    if equal:
+        refuse_unequal(spans, date)
+    return frame.reset_index(drop=True)
+
+
+def _check_variation(frame, market, columns, target) -> None:
+    for column in columns:
+        spread = frame.groupby(market)[column].agg(["min", "max"])
+        flat = spread.index[spread["min"] == spread["max"]]
+        if len(flat):
+            value = spread.at[flat[0], "min"]
+            mend = (
+                "leave these markets out"
+                if column == target
+                else "drop the channel, or leave these markets out and predict them as new ones"
+            )
+            raise DataError(
+                f"{column}: constant ({value:g}) in {listed(flat, 5)}: "
+                f"nothing can be learnt there; {mend}"
+            )
+
+
+def refuse_unequal(spans: pd.DataFrame, date: str = "date") -> None:
+    """Raise if markets start or end at different dates.
+
+    Parameters
+    ----------
+    spans : pandas.DataFrame
+        What :func:`histories` returns.
+    date : str
+        Column of dates, for the message.
+
+    Raises
+    ------
+    DataError
+        If they do; the message lists the dates market by market.
+
+    Examples
+    --------
+    >>> panel = simulate_markets(2, seed=1, n_weeks=30, shortest=10).data
+    >>> refuse_unequal(histories(panel))
+    Traceback (most recent call last):
+    helpers.data.columns.DataError: date: markets have different dates (market 01 2022-05-23 to \
+2022-07-25, market 02 2022-01-03 to 2022-07-25); cut them to 2022-05-23 to 2022-07-25, \
+or mask what was not observed
+    """
+    if spans["first"].nunique() == 1 and spans["last"].nunique() == 1:
+        return
+    shown = [f"{n} {a:%Y-%m-%d} to {b:%Y-%m-%d}" for n, a, b, *_ in spans.itertuples()]
+    first, last = spans["first"].max(), spans["last"].min()
+    cut = f"cut them to {first:%Y-%m-%d} to {last:%Y-%m-%d}, or " if first < last else ""
+    raise DataError(
+        f"{date}: markets have different dates ({listed(shown)}); {cut}mask what was not observed"
+    )
+
+
+def load_two_markets(*, seed: int = 2022) -> tuple[pd.DataFrame, bool]:
+    """PyMC-Marketing's public example of two markets, or a simulated twin if it cannot be had.
+
+    Looked for in the folder ``MARKET_BOOK_DATA``, in the cache, and on the network.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the twin.
+
+    Returns
+    -------
+    tuple of (pandas.DataFrame, bool)
+        159 weeks of two markets with ``date``, ``market``, spend ``x1`` and ``x2``, two kinds of
+        event, ``event_1`` and ``event_2``, and ``sales``; and whether they are the public ones.
+
+    Raises
+    ------
+    helpers.data.columns.DataError
+        If a file of its name is not the published one.
+    """
+    path = find_published([_TWO_MARKETS], url=TWO_MARKETS_URL, sha256=TWO_MARKETS_SHA256)
+    if path is not None:
+        frame = pd.read_csv(path, parse_dates=["date"])
+        frame = frame.rename(columns={"geo": "market", "y": "sales"})
+        return frame.sort_values(["market", "date"], ignore_index=True), True
+    truth = MarketsTruth(
+        channels=("x1", "x2"),
+        effect=(60.0, 40.0),
+        effect_sd=(0.3, 0.3),
+        carry_over=(0.5, 0.3),
+        steepness=(2.0, 2.0),
+        spend=(9000.0, 10000.0),
+        noise=10.0,
+    )
+    frame = simulate_markets(2, seed=seed, truth=truth, n_weeks=159).data
+    week = frame.groupby("market").cumcount()
+    for name, weeks in (("event_1", (20, 80, 130)), ("event_2", (45, 95, 150))):
+        frame.insert(len(frame.columns) - 1, name, week.isin(weeks).astype(int))
+    return frame, False

@@ -1,0 +1,387 @@
+"""Media mixes whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date as Day
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+from dateutil.easter import easter
+
+from helpers.data.simulation import Simulation
+from helpers.media.transforms import carried_over, media_contribution, saturated
+
+_SOURCE_CHANNELS = {
+    "mdsp_dm": "Direct Mail",
+    "mdsp_inst": "Insert",
+    "mdsp_nsp": "Newspaper",
+    "mdsp_on": "Online Display",
+    "mdsp_audtr": "Radio",
+    "mdsp_so": "Social Media",
+    "mdsp_vidtr": "TV",
+}
+
+
+@dataclass(frozen=True)
+class MediaTruth:
+    """Truth of :func:`simulate_media_mix`; the channels in the order of their names.
+
+    Attributes
+    ----------
+    roas : tuple of float
+        Average return on a unit of spend, by channel.
+    alpha : tuple of float
+        Retention of adstock, in [0, 1), by channel.
+    lam : tuple of float
+        Saturation per unit of a channel's largest spend.
+    spend : tuple of float
+        Middle spend a week.
+    trend : tuple of float
+        Yearly change of the logarithm of spend.
+    spend_sd : tuple of float
+        Standard deviation of the logarithm of spend.
+    baseline : float
+        Sales a week without media, season and holidays.
+    season : tuple of float
+        Height of the yearly sine and cosine waves, two a mode.
+    holiday : float
+        Sales that a holiday adds at most; each has its own share.
+    demand_sd, demand_memory : float
+        Standard deviation of demand that no column shows, and its weekly autocorrelation.
+    noise_sd : float
+        Standard deviation of the rest.
+    """
+
+    roas: tuple[float, ...] = (6.0, 40.0, 10.0, 40.0, 25.0, 25.0, 35.0)
+    alpha: tuple[float, ...] = (0.3, 0.2, 0.4, 0.3, 0.2, 0.4, 0.5)
+    lam: tuple[float, ...] = (4.0, 2.5, 4.0, 2.5, 3.0, 3.0, 3.0)
+    spend: tuple[float, ...] = (8.0e5, 7.5e4, 2.0e5, 2.0e5, 1.2e5, 9.0e4, 1.5e5)
+    trend: tuple[float, ...] = (-0.25, -0.35, -0.5, 0.08, 0.0, 0.4, -0.3)
+    spend_sd: tuple[float, ...] = (0.5, 0.5, 0.6, 0.5, 0.5, 0.5, 0.6)
+    baseline: float = 6.5e7
+    season: tuple[float, ...] = (-8e6, 1.2e7, 2e6, 8e6)
+    holiday: float = 2.0e8
+    demand_sd: float = 0.0
+    demand_memory: float = 0.8
+    noise_sd: float = 1.5e7
+
+
+def simulate_media_mix(
+    n_weeks: int = 209,
+    *,
+    seed: int,
+    truth: MediaTruth | None = None,
+    confounding: float = 0.0,
+) -> Simulation:
+    """A twin of the case study with known contributions.
+
+    Parameters
+    ----------
+    n_weeks : int
+        Weeks from 2014-08-03 on.
+    seed : int
+        Seed of spend and noise.
+    truth : MediaTruth, optional
+        Truth of the market.
+    confounding : float
+        By how much the logarithm of spend rises when demand that no column shows lies one
+        standard deviation above its mean.
+
+    Returns
+    -------
+    Simulation
+        ``data`` with ``date``, ``sales``, seven channels and 22 holidays; ``truth`` with the
+        fields of :class:`MediaTruth`, ``names``, and ``lam`` and ``beta`` in units of money, as
+        :func:`media_contribution` takes them; ``expected`` with ``contribution`` (weeks,
+        channels), ``baseline``, ``season``, ``holidays``, ``demand`` and ``sales``, all by week.
+
+    References
+    ----------
+    :cite:`jin2017bayesian`
+
+    Examples
+    --------
+    >>> twin = simulate_media_mix(seed=1)
+    >>> spent = twin.data[twin.truth["names"]].to_numpy().sum(axis=0)
+    >>> (twin.expected["contribution"].sum(axis=0) / spent).round(6).tolist()
+    [6.0, 40.0, 10.0, 40.0, 25.0, 25.0, 35.0]
+    """
+    truth = truth or MediaTruth()
+    streams = np.random.SeedSequence(seed).spawn(3)
+    spend_rng, demand_rng, noise_rng = map(np.random.default_rng, streams)
+    dates = pd.date_range("2014-08-03", periods=n_weeks, freq="7D")
+    names = list(_SOURCE_CHANNELS.values())
+    years = np.arange(n_weeks) / 52.18
+
+    demand = _walk(demand_rng.standard_normal((n_weeks, 1)), truth.demand_memory)[:, 0]
+    own = _walk(spend_rng.standard_normal((n_weeks, len(names))), 0.3)
+    middle = np.log(truth.spend) + np.outer(years - years.mean(), truth.trend)
+    spend = np.exp(middle + own * truth.spend_sd + confounding * demand[:, None]).round(2)
+
+    lam = np.asarray(truth.lam) / spend.max(axis=0)
+    shape = media_contribution(spend, alpha=truth.alpha, lam=lam, beta=np.ones(len(names)))
+    beta = np.asarray(truth.roas) * spend.sum(axis=0) / shape.sum(axis=0)
+
+    angle = 2 * np.pi * dates.dayofyear.to_numpy()[:, None] / 365.25
+    modes = np.arange(1, len(truth.season) // 2 + 1)
+    waves = np.stack([np.sin(angle * modes), np.cos(angle * modes)], axis=-1)
+    holidays = pd.DataFrame({name: _holiday(dates, rule) for name, (rule, _) in _HOLIDAYS.items()})
+    sizes = truth.holiday * np.array([size for _, size in _HOLIDAYS.values()])
+    expected = {
+        "contribution": beta * shape,
+        "baseline": np.full(n_weeks, truth.baseline),
+        "season": waves.reshape(n_weeks, -1) @ np.asarray(truth.season),
+        "holidays": holidays.to_numpy() @ sizes,
+        "demand": truth.demand_sd * demand,
+    }
+    expected["sales"] = sum(part.reshape(n_weeks, -1).sum(axis=1) for part in expected.values())
+    sales = expected["sales"] + truth.noise_sd * noise_rng.standard_normal(n_weeks)
+    data = pd.concat(
+        [
+            pd.DataFrame({"date": dates, "sales": np.maximum(sales, 1.0).round(2)}),
+            pd.DataFrame(spend, columns=names),
+            holidays,
+        ],
+        axis=1,
+    )
+    known = asdict(truth) | {"names": names, "alpha": np.asarray(truth.alpha)}
+    return Simulation(data, known | {"lam": lam, "beta": beta}, expected)
+
+
+def _walk(noise: np.ndarray, memory: float) -> np.ndarray:
+    """First-order autoregression with unit variance, along the first axis."""
+    path = noise.copy()
+    for t in range(1, len(noise)):
+        path[t] = memory * path[t - 1] + np.sqrt(1 - memory**2) * noise[t]
+    return path
+
+
+# Month and day; or month, weekday (Monday is 0), which of them (-1 the last) and days after it.
+# Then the size as a share of `MediaTruth.holiday`: the first of two in one week carries both.
+_THANKSGIVING = 11, 3, 4
+
+_HOLIDAYS: dict[str, tuple[tuple[int, ...], float]] = {
+    "Black Friday": ((*_THANKSGIVING, 1), 1.0),
+    "Christmas Day": ((12, 25), 0.5),
+    "Christmas Eve": ((12, 24), 0.3),
+    "Columbus Day": ((10, 0, 2, 0), 0.05),
+    "Cyber Monday": ((*_THANKSGIVING, 4), 0.8),
+    "Day after Christmas": ((12, 26), 0.0),
+    "Easter": ((), 0.05),
+    "Father's Day": ((6, 6, 3, 0), 0.1),
+    "Green Monday": ((12, 0, 2, 0), 0.4),
+    "July 4th": ((7, 4), 0.05),
+    "Labor Day": ((9, 0, 1, 0), 0.0),
+    "MLK": ((1, 0, 3, 0), 0.0),
+    "Memorial Day": ((5, 0, -1, 0), 0.05),
+    "Mother's Day": ((5, 6, 2, 0), 0.15),
+    "NYE": ((12, 31), 0.1),
+    "New Year's Day": ((1, 1), 0.1),
+    "Pre Thanksgiving": ((*_THANKSGIVING, -1), 0.0),
+    "Presidents Day": ((2, 0, 3, 0), 0.05),
+    "Prime Day": ((7, 1, 2, 0), 0.0),
+    "Thanksgiving": ((*_THANKSGIVING, 0), 0.0),
+    "Valentine's Day": ((2, 14), 0.1),
+    "Veterans Day": ((11, 11), 0.05),
+}
+
+
+def _holiday(weeks: pd.DatetimeIndex, rule: tuple[int, ...]) -> np.ndarray:
+    """1 in each week, named by its first day, that holds the holiday."""
+    years = range(weeks[0].year, weeks[-1].year + 2)
+    if not rule:
+        days = [easter(year) for year in years]
+    elif len(rule) == 2:
+        days = [Day(year, *rule) for year in years]
+    else:
+        days = [_nth_weekday(year, *rule) for year in years]
+    gone = pd.to_datetime(days).to_numpy()[:, None] - weeks.to_numpy()
+    return ((gone >= np.timedelta64(0)) & (gone < np.timedelta64(7, "D"))).any(axis=0).astype(int)
+
+
+def _nth_weekday(year: int, month: int, weekday: int, nth: int, after: int) -> Day:
+    first = Day(year, month, 1) if nth > 0 else Day(year, month, 1) + timedelta(days=31)
+    first = first if nth > 0 else first.replace(day=1)
+    day = first + timedelta(days=(weekday - first.weekday()) % 7)
+    return day + timedelta(days=7 * (nth - 1 if nth > 0 else nth) + after)
+
+
+@dataclass(frozen=True)
+class MarketsTruth:
+    """What the simulator assumes; money in thousand EUR, sales in thousand units, a week a row.
+
+    Attributes
+    ----------
+    channels : tuple of str
+        Names of the channels.
+    effect : tuple of float
+        Sales a week that a channel cannot exceed: its median over all markets.
+    effect_sd : tuple of float
+        Spread of the effects over markets on the log scale; 0 for the same effect everywhere.
+    correlation : float
+        Correlation of log effects between any two channels that vary, in (-1, 1).
+    carry_over : tuple of float
+        Share of a week's advertising pressure that is left a week later, in [0, 1).
+    steepness : tuple of float
+        Rate of saturation, by the largest weekly spend of any market.
+    max_lag : int
+        Weeks over which advertising acts, at least 1.
+    level : float
+        Sales a week without advertising, median over markets.
+    level_sd : float
+        Spread of the levels on the log scale.
+    spend : tuple of float
+        Largest spend of a week in a market of median level; it grows with the square root.
+    on_air : float
+        Share of weeks in which a channel is used, in (0, 1].
+    noise : float
+        Standard deviation of sales in a market of median level; it grows with the square root.
+    """
+
+    channels: tuple[str, ...] = ("tv", "radio", "online")
+    effect: tuple[float, ...] = (30.0, 20.0, 25.0)
+    effect_sd: tuple[float, ...] = (0.5, 0.5, 0.0)
+    correlation: float = 0.6
+    carry_over: tuple[float, ...] = (0.6, 0.4, 0.2)
+    steepness: tuple[float, ...] = (4.0, 4.0, 3.0)
+    max_lag: int = 6
+    level: float = 60.0
+    level_sd: float = 0.6
+    spend: tuple[float, ...] = (20.0, 10.0, 15.0)
+    on_air: float = 0.6
+    noise: float = 3.0
+
+
+def _check_truth(truth: MarketsTruth) -> None:
+    n = len(truth.channels)
+    for name, value in asdict(truth).items():
+        if isinstance(value, tuple) and len(value) != n:
+            raise ValueError(f"{name}: {len(value)} values for {n} channels")
+    checks = {
+        "effect": (min(truth.effect) > 0, "positive"),
+        "effect_sd": (min(truth.effect_sd) >= 0, "0 or more"),
+        "correlation": (-1 / max(n - 1, 1) < truth.correlation < 1, "a possible correlation"),
+        "carry_over": (0 <= min(truth.carry_over) <= max(truth.carry_over) < 1, "in [0, 1)"),
+        "max_lag": (truth.max_lag >= 1, "at least 1"),
+        "level": (truth.level > 0, "positive"),
+        "spend": (min(truth.spend) > 0, "positive"),
+        "on_air": (0 < truth.on_air <= 1, "in (0, 1]"),
+        "noise": (truth.noise > 0, "positive"),
+    }
+    for name, (good, rule) in checks.items():
+        if not good:
+            raise ValueError(f"{name} = {getattr(truth, name)}: must be {rule}")
+
+
+def simulate_markets(
+    n_markets: int,
+    *,
+    seed: int,
+    truth: MarketsTruth | None = None,
+    n_weeks: int = 104,
+    shortest: int | None = None,
+    weeks: Sequence[int] | None = None,
+) -> Simulation:
+    """Simulate weekly sales of markets that differ in size and in length of history.
+
+    Sales of market m in week t are its level, the saturated pressure of each channel times the
+    channel's effect in this market, and noise that grows with the square root of the level:
+
+    ``sales[t, m] = level[m] + sum_c effect[m, c] * s(a[t, m, c]) + noise[m] * e[t, m]``
+
+    Parameters
+    ----------
+    n_markets : int
+        Number of markets, at least 1.
+    seed : int
+        Seed; all randomness derives from it.
+    truth : MarketsTruth, optional
+        What to assume.
+    n_weeks : int
+        Weeks of the oldest market.
+    shortest : int, optional
+        Weeks of the youngest market; the others lie between. Without it all are equally old.
+    weeks : sequence of int, optional
+        Weeks of each market, from 2 to ``n_weeks``, in place of ``shortest``.
+
+    Returns
+    -------
+    Simulation
+        ``data`` with columns ``date``, ``market``, one of spend a channel, and ``sales``.
+        ``truth`` in the model's units, that is by ``target_scale`` (largest sales) and
+        ``channel_scale`` (largest spend of a channel): ``effect`` (markets, channels),
+        ``steepness``, ``carry_over``, ``level``, ``noise``; and ``first_week`` of each market.
+        ``expected``: ``mean`` (weeks, markets) and ``contribution`` (weeks, markets, channels)
+        in thousand units, weeks before a market's first as the model would have them.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range or the truth contradicts itself.
+
+    Examples
+    --------
+    >>> panel = simulate_markets(3, seed=1, n_weeks=30, shortest=10)
+    >>> panel.data.columns.tolist()
+    ['date', 'market', 'tv', 'radio', 'online', 'sales']
+    >>> sorted(panel.data["market"].value_counts())
+    [10, 20, 30]
+    """
+    truth = MarketsTruth() if truth is None else truth
+    _check_truth(truth)
+    shortest = n_weeks if shortest is None else shortest
+    if n_markets < 1:
+        raise ValueError(f"n_markets = {n_markets}: must be at least 1")
+    if not 2 <= shortest <= n_weeks:
+        raise ValueError(f"shortest = {shortest}: must lie between 2 and n_weeks = {n_weeks}")
+    rng = np.random.default_rng(seed)
+    n_channels = len(truth.channels)
+    covariance = np.full((n_channels, n_channels), truth.correlation)
+    np.fill_diagonal(covariance, 1.0)
+    z = rng.multivariate_normal(np.zeros(n_channels), covariance, size=n_markets)
+    effect = np.array(truth.effect) * np.exp(np.array(truth.effect_sd) * z)
+    level = truth.level * np.exp(truth.level_sd * rng.normal(size=n_markets))
+    noise = truth.noise * np.sqrt(level / truth.level)
+    spread = rng.permutation(np.linspace(n_weeks, shortest, n_markets).round().astype(int))
+    weeks = spread if weeks is None else np.asarray(weeks)
+    if weeks.shape != (n_markets,) or weeks.min() < 2 or weeks.max() > n_weeks:
+        raise ValueError(f"weeks: {n_markets} numbers from 2 to n_weeks = {n_weeks} are needed")
+    first_week = n_weeks - weeks
+
+    shape = n_weeks, n_markets, n_channels
+    wave = rng.uniform(0.2, 1.0, size=shape) * (rng.random(shape) < truth.on_air)
+    spend = np.array(truth.spend) * np.sqrt(level / truth.level)[:, None] * wave
+    active = np.arange(n_weeks)[:, None] >= first_week
+    spend = (spend * active[..., None]).round(2)
+    channel_scale = spend.max(axis=(0, 1))
+    pressure = carried_over(spend / channel_scale, np.array(truth.carry_over), truth.max_lag)
+    contribution = effect * saturated(pressure, np.array(truth.steepness))
+    mean = level + contribution.sum(axis=-1)
+    sales = (mean + noise * rng.normal(size=mean.shape)).round(2)
+    names = np.array([f"market {m:02d}" for m in range(1, n_markets + 1)])
+    dates = pd.date_range("2022-01-03", periods=n_weeks, freq="W-MON")
+    week, market = (index.ravel() for index in np.indices(active.shape))
+    data = pd.DataFrame({"date": dates[week], "market": names[market]})
+    data[list(truth.channels)] = spend.reshape(-1, n_channels)
+    data["sales"] = sales.ravel()
+    data = data[active.ravel()].sort_values(["market", "date"], ignore_index=True)
+    target_scale = float(data["sales"].max())
+    return Simulation(
+        data=data,
+        truth={
+            "effect": effect / target_scale,
+            "steepness": np.array(truth.steepness),
+            "carry_over": np.array(truth.carry_over),
+            "level": level / target_scale,
+            "noise": noise / target_scale,
+            "first_week": first_week,
+            "target_scale": target_scale,
+            "channel_scale": channel_scale,
+            "channels": list(truth.channels),
+            "markets": names.tolist(),
+        },
+        expected={"mean": mean, "contribution": contribution},
+    )

@@ -1,0 +1,82 @@
+"""One style for every figure: colours in fixed roles."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+from IPython.core.interactiveshell import InteractiveShell
+
+#: Okabe-Ito colours by role; a line style or marker repeats every distinction.
+COLOURS = {
+    "data": "#4D4D4D",
+    "prior": "#BFBFBF",
+    "posterior": "#0072B2",
+    "counterfactual": "#E69F00",
+    "truth": "#000000",
+    "decision": "#D55E00",
+    "city_a": "#0072B2",
+    "city_b": "#009E73",
+}
+
+#: Keywords of a line or marker for the first and the second city.
+CITY_STYLES = (
+    {"color": COLOURS["city_a"], "linestyle": "-", "marker": "o"},
+    {"color": COLOURS["city_b"], "linestyle": "--", "marker": "s"},
+)
+
+#: Keywords of a line by channel, told apart by marker and line as well; more channels start anew.
+CHANNEL_STYLES = tuple(
+    {"color": colour, "marker": marker, "linestyle": line}
+    for colour, marker, line in (
+        ("#0072B2", "o", "-"),
+        ("#E69F00", "s", "--"),
+        ("#009E73", "^", "-."),
+        ("#D55E00", "D", "-"),
+        ("#56B4E9", "v", "--"),
+        ("#CC79A7", "P", "-."),
+        ("#4D4D4D", "X", ":"),
+    )
+)
+
+#: Figure width in inches; at phone width the text is then still readable.
+WIDTH = 7.2
+
+_STYLE = {
+    "date.converter": "concise",
+    "figure.figsize": (WIDTH, 3.6),
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    "savefig.transparent": False,
+    "axes.facecolor": "white",
+    "axes.prop_cycle": mpl.cycler(color=[COLOURS["data"], *list(COLOURS.values())[2:6]]),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E6E6E6",
+    "font.size": 13,
+    "axes.titlesize": 14,
+    "axes.labelsize": 13,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "svg.hashsalt": "bayesian-market-models",
+}
+
+
+def set_style() -> None:
+    """Set the book's figure style; in a notebook, draw SVG whose bytes do not change.
+
+    Examples
+    --------
+    >>> set_style()
+    >>> mpl.rcParams["savefig.transparent"]
+    False
+    """
+    mpl.rcParams.update(_STYLE)
+    if InteractiveShell.initialized():
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", metadata={"Date": None})

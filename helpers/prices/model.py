@@ -1,0 +1,272 @@
+"""The recommended model of elasticities by region; only its hyperparameters are sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from helpers.prices.load import PricePanel, moments
+
+_EFFECTS = ("alpha", "beta")
+
+
+@dataclass(frozen=True, eq=False)
+class PriceData:
+    """A panel as the model takes it: sums by store, around a reference price and quantity.
+
+    Attributes
+    ----------
+    regions, stores : tuple of str
+        Names along the axes below.
+    reference : tuple of float
+        Log price and log quantity that stand for zero.
+    income_unit : tuple of float or None
+        Mean and standard deviation of income over regions; None without income.
+    arrays : dict of str to array
+        ``n``, ``x``, ``y``, ``xx``, ``xy``, ``yy`` (S,): number of rows and sums of centred log
+        price, log quantity and their products by store; ``store_region`` (S,); ``income`` (R,),
+        standardised, if there is one.
+    """
+
+    regions: tuple[str, ...]
+    stores: tuple[str, ...]
+    reference: tuple[float, float]
+    income_unit: tuple[float, float] | None
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def coords(self) -> dict[str, list[str]]:
+        """Coordinates of the model's regions and stores.
+
+        Returns
+        -------
+        dict
+            Names by dimension.
+        """
+        return {"region": list(self.regions), "store": list(self.stores)}
+
+
+def prepare_prices(
+    panel: PricePanel,
+    *,
+    leave_out: str | None = None,
+    reference: tuple[float, float] | None = None,
+) -> PriceData:
+    """Sum a panel up by store: all that the likelihood asks of it.
+
+    Parameters
+    ----------
+    panel : PricePanel
+        What :func:`helpers.prices.load.load_price_panel` returns.
+    leave_out : str, optional
+        A region whose rows are hidden from the model. It keeps its place and its income, so
+        that :func:`region_draws` predicts it and a compiled model serves every region's turn.
+    reference : tuple of float, optional
+        Log price and log quantity that stand for zero; by default the means of the rows used.
+
+    Returns
+    -------
+    PriceData
+        Its ``arrays`` are the model's data.
+
+    Raises
+    ------
+    ValueError
+        If ``leave_out`` is no region of the panel, or all regions have the same income.
+
+    Examples
+    --------
+    >>> from helpers.prices.load import as_price_panel
+    >>> from helpers.prices.simulate import simulate_prices
+    >>> data = prepare_prices(as_price_panel(simulate_prices(9, seed=1).data))
+    >>> float(abs(data.arrays["x"].sum()).round(6))  # centred
+    0.0
+    """
+    if leave_out is not None and leave_out not in panel.regions:
+        raise ValueError(f"leave_out={leave_out!r} is none of {', '.join(panel.regions)}")
+    out = panel.regions.index(leave_out) if leave_out is not None else -1
+    used = panel.region != out
+    if reference is None:
+        reference = float(panel.log_price[used].mean()), float(panel.log_quantity[used].mean())
+    sums = moments(
+        replace(
+            panel,
+            log_price=panel.log_price - reference[0],
+            log_quantity=panel.log_quantity - reference[1],
+        ),
+        by="store",
+    )
+    kept = (panel.store_region != out).astype(float)
+    arrays = {
+        "n": sums.n * kept,
+        "x": sums.XtX[:, 0, 1] * kept,
+        "y": sums.Xty[:, 0] * kept,
+        "xx": sums.XtX[:, 1, 1] * kept,
+        "xy": sums.Xty[:, 1] * kept,
+        "yy": sums.yty * kept,
+        "store_region": np.asarray(panel.store_region, dtype="int64"),
+    }
+    income_unit = None
+    if panel.income is not None:
+        income_unit = float(panel.income.mean()), float(panel.income.std())
+        if income_unit[1] == 0:
+            raise ValueError("median_income: all regions have the same; leave the column out")
+        arrays["income"] = (panel.income - income_unit[0]) / income_unit[1]
+    return PriceData(panel.regions, panel.stores, reference, income_unit, arrays)
+
+
+def _region_sums(d, store_sd, sigma, add_up):
+    r"""Precision (its entries 11, 12, 22), vector and square of each region.
+
+    A store's intercept is integrated out: it takes :math:`k_s 1 1^\top` from the identity in
+    the rows' precision, with :math:`k_s = \tau^2 / (\sigma^2 + n_s \tau^2)`.
+    """
+    k = store_sd**2 / (sigma**2 + d["n"] * store_sd**2)
+    by_store = (
+        d["n"] - k * d["n"] ** 2,
+        d["x"] - k * d["n"] * d["x"],
+        d["xx"] - k * d["x"] ** 2,
+        d["y"] - k * d["n"] * d["y"],
+        d["xy"] - k * d["x"] * d["y"],
+        d["yy"] - k * d["y"] ** 2,
+    )
+    return tuple(add_up(part) / sigma**2 for part in by_store)
+
+
+def collapsed_log_density(
+    d: Mapping[str, Any],
+    mean: tuple[Any, Any],
+    sd: tuple[Any, Any],
+    correlation: Any,
+    *,
+    store_sd: Any,
+    sigma: Any,
+    n_regions: int,
+) -> pt.TensorVariable:
+    r"""Log density of all rows, with the effects of regions and stores integrated out.
+
+    The rows of region :math:`r` are jointly normal. With :math:`A_r, v_r, q_r` the sums of
+    :math:`x x^\top / \sigma^2`, :math:`x y / \sigma^2` and :math:`y^2 / \sigma^2` of what the
+    mean leaves unexplained, and :math:`\Sigma_r = L L^\top`,
+
+    .. math::
+        \log p_r = -\tfrac12 \big(q_r - (L^\top v_r)^\top B^{-1} (L^\top v_r)
+        + \log |B|\big) - \tfrac{n_r}{2} \log(2 \pi \sigma^2), \quad B = I + L^\top A_r L.
+
+    Parameters
+    ----------
+    d : mapping
+        The sums of :class:`PriceData` by name, as tensors.
+    mean : pair of tensor
+        Mean of the intercepts and of the elasticities: a scalar, or one for each region.
+    sd : pair of tensor
+        Their standard deviations: a scalar, or one for each region; zero is allowed.
+    correlation : tensor
+        Their correlation, in (-1, 1).
+    store_sd, sigma : tensor
+        Standard deviations of a store's intercept (zero is allowed) and of the noise.
+    n_regions : int
+        Number of regions.
+
+    Returns
+    -------
+    TensorVariable
+        A scalar, for ``pm.Potential``.
+    """
+    region = d["store_region"]
+    a, b, c, u, v, square = _region_sums(
+        d, store_sd, sigma, lambda part: pt.inc_subtensor(pt.zeros(n_regions)[region], part)
+    )
+    (mean_alpha, mean_beta), (alpha_sd, beta_sd) = mean, sd
+    square = square - 2 * (mean_alpha * u + mean_beta * v)
+    square = square + a * mean_alpha**2 + 2 * b * mean_alpha * mean_beta + c * mean_beta**2
+    u, v = u - a * mean_alpha - b * mean_beta, v - b * mean_alpha - c * mean_beta
+    low, diagonal = correlation * beta_sd, pt.sqrt(1 - correlation**2) * beta_sd
+    p = 1 + alpha_sd**2 * a + 2 * alpha_sd * low * b + low**2 * c
+    q = diagonal * (alpha_sd * b + low * c)
+    r = 1 + diagonal**2 * c
+    g, h = alpha_sd * u + low * v, diagonal * v
+    determinant = p * r - q**2
+    explained = (r * g**2 - 2 * q * g * h + p * h**2) / determinant
+    return (
+        -0.5 * (square - explained + pt.log(determinant)).sum()
+        - 0.5 * pt.log1p(d["n"] * store_sd**2 / sigma**2).sum()
+        - d["n"].sum() * (pt.log(sigma) + 0.5 * np.log(2 * np.pi))
+    )
+
+
+def elasticity_model(data: PriceData, *, adjust: Callable[[dict], dict] | None = None) -> pm.Model:
+    r"""Intercepts and elasticities that vary by region, jointly normal, with income.
+
+    For row :math:`i` in store :math:`s` of region :math:`r`, with log quantity :math:`y` and log
+    price :math:`x` around the reference and :math:`z` standardised income,
+
+    .. math::
+        y_i &= \alpha_r + a_s + \beta_r x_i + \varepsilon_i, \quad
+        a_s \sim N(0, \tau), \quad \varepsilon_i \sim N(0, \sigma) \\
+        (\alpha_r, \beta_r) &\sim N\big((\gamma_0 + \gamma_1 z_r,\ \delta_0 + \delta_1 z_r),
+        \Sigma\big), \quad \Sigma = \begin{pmatrix} \sigma_\alpha^2 & \rho \sigma_\alpha
+        \sigma_\beta \\ \cdot & \sigma_\beta^2 \end{pmatrix}
+
+    with :math:`(\rho + 1) / 2 \sim \text{Beta}(2, 2)`, which is LKJ(2). Intercepts of stores and
+    both effects of regions are integrated out exactly, so that nine numbers are sampled,
+    whatever the size of the panel; :func:`region_draws` brings the regions back.
+
+    Parameters
+    ----------
+    data : PriceData
+        What :func:`prepare_prices` returns.
+    adjust : callable, optional
+        Called inside the model with its data by name; returns them with those sums replaced that
+        depend on further parameters, such as a control function's.
+
+    Returns
+    -------
+    pymc.Model
+        ``alpha_intercept``, ``beta_intercept`` (:math:`\gamma_0, \delta_0`), with income
+        ``alpha_slope``, ``beta_slope`` (:math:`\gamma_1, \delta_1`); ``alpha_sd``, ``beta_sd``,
+        ``store_sd``, ``residual_sd`` (:math:`\sigma_\alpha, \sigma_\beta, \tau, \sigma`) and
+        ``effect_correlation``. They refer to centred logs and standardised income;
+        :func:`population_draws` gives them in the panel's units.
+
+    Examples
+    --------
+    >>> from helpers.prices.load import as_price_panel
+    >>> from helpers.prices.simulate import simulate_prices
+    >>> model = elasticity_model(prepare_prices(as_price_panel(simulate_prices(9, seed=1).data)))
+    >>> sorted(variable.name for variable in model.free_RVs)[:3]
+    ['alpha_intercept', 'alpha_sd', 'alpha_slope']
+    """
+    with pm.Model(coords=data.coords) as model:
+        d = {name: pm.Data(f"data_{name}", value) for name, value in data.arrays.items()}
+        if adjust is not None:
+            d = adjust(d)
+
+        # The population of regions. An elasticity has no unit, a log quantity only a level.
+        mean_alpha = pm.Normal("alpha_intercept", 0, 2)
+        mean_beta = pm.Normal("beta_intercept", -2, 2)
+        if "income" in d:
+            mean_alpha = mean_alpha + pm.Normal("alpha_slope", 0, 1) * d["income"]
+            mean_beta = mean_beta + pm.Normal("beta_slope", 0, 1) * d["income"]
+        alpha_sd = pm.HalfNormal("alpha_sd", 1)
+        beta_sd = pm.HalfNormal("beta_sd", 1)
+        rho = pm.Deterministic("effect_correlation", 2 * pm.Beta("correlation_share", 2, 2) - 1)
+        store_sd = pm.HalfNormal("store_sd", 0.5)
+        sigma = pm.HalfNormal("residual_sd", 1)
+
+        rows = collapsed_log_density(
+            d,
+            (mean_alpha, mean_beta),
+            (alpha_sd, beta_sd),
+            rho,
+            store_sd=store_sd,
+            sigma=sigma,
+            n_regions=len(data.regions),
+        )
+        pm.Potential("rows", rows)
+    return model

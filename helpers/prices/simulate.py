@@ -1,0 +1,439 @@
+"""Markets with known elasticities."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from helpers.data.simulation import Simulation
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError("must be a list of at least one number")
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        raise ValueError(f"must be positive (first {values[bad][0]} at {int(np.argmax(bad))})")
+    return values
+
+
+_Positives = Annotated[
+    np.ndarray,
+    BeforeValidator(lambda values: np.asarray(values, dtype=float)),
+    AfterValidator(_positive),
+]
+_Id = Annotated[int, Field(ge=0)]
+
+
+def _unique_ids(members: list) -> list:
+    ids = [member.id for member in members]
+    repeated = [i for i in ids if ids.count(i) > 1]
+    if repeated:
+        raise ValueError(f"must have unique ids (id {repeated[0]} is repeated)")
+    return members
+
+
+class _Entity(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, extra="forbid")
+
+
+class Sku(_Entity):
+    """A product in a store, with what it cost and sold.
+
+    Attributes
+    ----------
+    id : int
+        Number of the product, 0 or more.
+    prices : array, shape (n_steps,)
+        Prices, positive, the oldest first.
+    quantities : array, shape (n_steps,)
+        Quantities sold, positive.
+
+    Examples
+    --------
+    >>> Sku(id=0, prices=[1.5, 1.2], quantities=[3.0, 4.5]).to_frame()["time_step"].tolist()
+    [1, 0]
+    """
+
+    id: _Id
+    prices: _Positives
+    quantities: _Positives
+
+    @model_validator(mode="after")
+    def _same_size(self):
+        if self.prices.size != self.quantities.size:
+            raise ValueError(
+                f"{self.prices.size} prices and {self.quantities.size} quantities: "
+                "must be as many of one as of the other"
+            )
+        return self
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a time step; time steps count down to 0, the latest.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``item_id``, ``time_step``, ``price``, ``quantity``.
+        """
+        return pd.DataFrame(
+            {
+                "item_id": self.id,
+                "time_step": np.arange(self.prices.size)[::-1],
+                "price": self.prices,
+                "quantity": self.quantities,
+            }
+        )
+
+
+class Store(_Entity):
+    """A store and its products.
+
+    Attributes
+    ----------
+    id : int
+        Number of the store, unique within its region only.
+    items : list of Sku
+        At least one product, ids unique.
+    """
+
+    id: _Id
+    items: Annotated[list[Sku], Field(min_length=1), AfterValidator(_unique_ids)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Rows of all products.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns of :meth:`Sku.to_frame` after ``store_id``.
+        """
+        frame = pd.concat([item.to_frame() for item in self.items], ignore_index=True)
+        frame.insert(0, "store_id", self.id)
+        return frame
+
+
+class Region(_Entity):
+    """A region, its stores, and the income of those who live there.
+
+    Attributes
+    ----------
+    id : int
+        Number of the region.
+    stores : list of Store
+        At least one store, ids unique.
+    median_income : float
+        Median income, positive, in any unit.
+    """
+
+    id: _Id
+    stores: Annotated[list[Store], Field(min_length=1), AfterValidator(_unique_ids)]
+    median_income: float = Field(gt=0)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Rows of all stores.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns of :meth:`Store.to_frame` between ``region_id`` and ``median_income``.
+        """
+        frame = pd.concat([store.to_frame() for store in self.stores], ignore_index=True)
+        frame.insert(0, "region_id", self.id)
+        return frame.assign(median_income=self.median_income)
+
+
+class Market(_Entity):
+    """All regions.
+
+    Attributes
+    ----------
+    regions : list of Region
+        At least one region, ids unique.
+    """
+
+    regions: Annotated[list[Region], Field(min_length=1), AfterValidator(_unique_ids)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Rows of all regions.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns of :meth:`Region.to_frame`; a store is known by its region and its own id.
+        """
+        return pd.concat([region.to_frame() for region in self.regions], ignore_index=True)
+
+
+#: The source's seed: the sum of the code points of its title.
+SOURCE_SEED = sum(map(ord, "multilevel_elasticities_single_sku"))
+
+
+class _SourceStreams:
+    """Random streams as ``pm.draw(..., random_seed=rng)`` makes them, without its graphs.
+
+    Each call takes one integer from the common generator and seeds a generator of its own.
+    PyTensor stores constants such as 0.02 in single precision, hence six digits and not sixteen.
+    """
+
+    def __init__(self, seed: int):
+        self._common = np.random.default_rng(seed)
+
+    def __call__(self) -> np.random.Generator:
+        seed = int(self._common.integers(2**30, dtype=np.int64, size=1)[0])
+        (child,) = np.random.SeedSequence(seed).spawn(1)
+        return np.random.Generator(np.random.PCG64(child))
+
+    def counts(self, mean: float, shape: float, size: int | None = None):
+        return self().negative_binomial(shape, shape / (mean + shape), size)
+
+    def gamma(self, mean: float, sd: float, size: int) -> np.ndarray:
+        return self().gamma((mean / sd) ** 2, sd**2 / mean, size)
+
+
+def simulate_source_market() -> Simulation:
+    r"""Draw the market of :cite:`orduz_elasticities` with its seed, to six digits.
+
+    .. math::
+        \log q_{it} = \alpha_{it} + \beta_{it} \log p_{it} + \varepsilon_{it}, \quad
+        \alpha_{it} \sim \text{Normal}(1 + 0.3 z_{r[i]}, 0.02), \quad
+        \beta_{it} \sim \text{Normal}(-0.1 - 0.6 z_{r[i]}, 0.02)
+
+    with income :math:`z` and a new :math:`\alpha, \beta` at *every* time step, as in the source.
+
+    Returns
+    -------
+    Simulation
+        ``data``: ``region_id, store_id, time_step, price, quantity, median_income``, 2379 rows;
+        ``store_id`` repeats between regions.
+        ``truth``: ``alpha_intercept, alpha_slope, beta_intercept, beta_slope`` (the lines in
+        income), ``effect_sd``, ``noise_sd``, ``reference_price`` (1), and by region ``income``,
+        ``n_stores``, ``alpha``, ``beta`` (points of the lines).
+        ``expected``: by row ``alpha``, ``beta`` (as drawn) and ``log_quantity`` without noise.
+
+    References
+    ----------
+    :cite:`orduz_elasticities`
+
+    Examples
+    --------
+    >>> market = simulate_source_market()
+    >>> market.data[["price", "quantity", "median_income"]].round(6).iloc[0].tolist()
+    [1.335446, 6.170862, 5.873343]
+    """
+    line = {
+        "alpha_intercept": 1.0,
+        "alpha_slope": 0.3,
+        "beta_intercept": -0.1,
+        "beta_slope": -0.6,
+        "effect_sd": 0.02,
+        "noise_sd": 0.3,
+        "reference_price": 1.0,
+    }
+    n_regions = 9
+    draw = _SourceStreams(SOURCE_SEED)
+    n_stores = draw.counts(10, 3, n_regions) + 2
+    income = draw.gamma(5, 2, n_regions) + 1
+    alpha = line["alpha_intercept"] + line["alpha_slope"] * income
+    beta = line["beta_intercept"] + line["beta_slope"] * income
+    regions, effects = [], []
+    for r in range(n_regions):
+        stores = []
+        for s in range(n_stores[r]):
+            n_steps = draw.counts(20, 5) + 2
+            a = draw().normal(alpha[r], line["effect_sd"], n_steps)
+            b = draw().normal(beta[r], line["effect_sd"], n_steps)
+            price = draw.gamma(1.5, 0.25, n_steps)
+            mean = a + b * np.log(price)
+            quantity = np.exp(draw().normal(mean, line["noise_sd"]))
+            stores.append(Store(id=s, items=[Sku(id=0, prices=price, quantities=quantity)]))
+            effects.append(np.column_stack([a, b, mean]))
+        regions.append(Region(id=r, stores=stores, median_income=income[r]))
+    drawn = np.concatenate(effects)
+    return Simulation(
+        data=Market(regions=regions).to_frame().drop(columns="item_id"),
+        truth=line | {"income": income, "n_stores": n_stores, "alpha": alpha, "beta": beta},
+        expected={"alpha": drawn[:, 0], "beta": drawn[:, 1], "log_quantity": drawn[:, 2]},
+    )
+
+
+@dataclass(frozen=True)
+class PricesTruth:
+    """Parameters of the repaired market; prices in EUR, quantities in units a week.
+
+    ``alpha`` is log quantity at the reference price, ``beta`` the elasticity of demand.
+    Both depend on income linearly, with effects of the region beyond it.
+    """
+
+    alpha_intercept: float = 1.0
+    alpha_slope: float = 0.3
+    beta_intercept: float = -0.1
+    beta_slope: float = -0.6
+    alpha_sd: float = 0.3
+    beta_sd: float = 0.5
+    effect_correlation: float = 0.6
+    store_sd: float = 0.25
+    noise_sd: float = 0.25
+    shock_sd: float = 0.2
+    income_least: float = 1.0
+    income_excess: float = 5.0
+    income_sd: float = 2.0
+    reference_price: float = 1.5
+    cost_mean: float = 1.0
+    cost_sd: float = 0.12
+    cost_persistence: float = 0.8
+    price_sd: float = 0.1
+
+
+def simulate_prices(
+    n_regions: int = 12,
+    *,
+    seed: int,
+    truth: PricesTruth | None = None,
+    n_weeks: int = 52,
+    stores: tuple[int, int] = (2, 12),
+    price_response: float = 0.0,
+) -> Simulation:
+    r"""Weekly prices and quantities of one product, stores inside regions.
+
+    .. math::
+        \log q_{st} &= \alpha_{r} + a_s + \beta_{r} \log(p_{st} / p^\ast) + \xi_{st}
+                       + \varepsilon_{st} \\
+        \log (p_{st} / p^\ast) &= \log (c_{rt} / \bar c) + \phi\, \xi_{st} + u_{st} \\
+        (\alpha_r, \beta_r) &\sim \text{Normal}\big((\gamma_0 + \gamma_1 z_r,\,
+                       \delta_0 + \delta_1 z_r), \Sigma\big)
+
+    with region :math:`r` of store :math:`s`, income :math:`z`, store effect :math:`a`, demand
+    shock :math:`\xi`, reference price :math:`p^\ast`, wholesale cost :math:`c` and the price's
+    response to demand :math:`\phi`.
+    The same seed gives the same shocks and costs at every :math:`\phi`.
+
+    Parameters
+    ----------
+    n_regions : int
+        Number of regions, at least 1.
+    seed : int
+        Seed of the generator; the same seed gives the same market.
+    truth : PricesTruth, optional
+        Parameters of the market; the default is the book's.
+    n_weeks : int
+        Weeks of every store, at least 1.
+    stores : (int, int)
+        Least and greatest number of stores a region; every number in between is equally likely.
+    price_response : float
+        Change of log price per unit of the demand shock; 0 leaves prices exogenous, a positive
+        value lets them chase demand.
+
+    Returns
+    -------
+    Simulation
+        ``data``: ``region_id, store_id, time_step, price, quantity, median_income, cost``, sorted;
+        ``store_id`` repeats between regions, ``cost`` is the wholesale price, an instrument.
+        ``truth``: the parameters; by region ``income``, ``n_stores``, ``alpha``, ``beta``; by
+        store ``store_effect``, ``store_region``; ``price_response``; ``residual_sd``, what shock
+        and noise leave together.
+        ``expected``: by row ``log_quantity`` (without shock and noise), ``shock``, ``log_cost``
+        (relative to its mean).
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, the range of stores is empty, or a parameter of the truth is outside
+        its range.
+
+    References
+    ----------
+    Question and regression on income follow :cite:`orduz_elasticities`.
+
+    Examples
+    --------
+    >>> market = simulate_prices(5, seed=1, stores=(2, 2), n_weeks=10)
+    >>> market.data.shape, market.truth["beta"].shape, market.truth["store_effect"].shape
+    ((100, 7), (5,), (10,))
+    """
+    truth = truth or PricesTruth()
+    _check_sizes(truth, n_regions, n_weeks, stores)
+    rng = np.random.default_rng(seed)
+    income = truth.income_least + rng.gamma(
+        (truth.income_excess / truth.income_sd) ** 2,
+        truth.income_sd**2 / truth.income_excess,
+        n_regions,
+    )
+    n_stores = rng.integers(stores[0], stores[1] + 1, n_regions)
+    first, second = rng.normal(size=(2, n_regions))
+    rho = truth.effect_correlation
+    alpha = truth.alpha_intercept + truth.alpha_slope * income + truth.alpha_sd * first
+    beta = truth.beta_intercept + truth.beta_slope * income
+    beta += truth.beta_sd * (rho * first + np.sqrt(1 - rho**2) * second)
+
+    store_region = np.repeat(np.arange(n_regions), n_stores)
+    store_effect = truth.store_sd * rng.normal(size=store_region.size)
+    log_cost = _persistent(rng, n_regions, n_weeks, truth.cost_persistence, truth.cost_sd)
+    shape = store_region.size, n_weeks
+    shock = truth.shock_sd * rng.normal(size=shape)
+    noise = truth.noise_sd * rng.normal(size=shape)
+    log_price = (  # relative to the reference price
+        log_cost[store_region] + price_response * shock + truth.price_sd * rng.normal(size=shape)
+    )
+    mean = (alpha[store_region] + store_effect)[:, None] + beta[store_region][:, None] * log_price
+
+    row_region = np.repeat(store_region, n_weeks)
+    within = np.concatenate([np.arange(n) for n in n_stores])
+    data = pd.DataFrame(
+        {
+            "region_id": row_region,
+            "store_id": np.repeat(within, n_weeks),
+            "time_step": np.tile(np.arange(n_weeks), store_region.size),
+            "price": truth.reference_price * np.exp(log_price.ravel()),
+            "quantity": np.exp((mean + shock + noise).ravel()),
+            "median_income": income[row_region],
+            "cost": truth.cost_mean * np.exp(log_cost[store_region].ravel()),
+        }
+    )
+    return Simulation(
+        data=data,
+        truth=asdict(truth)
+        | {
+            "income": income,
+            "n_stores": n_stores,
+            "alpha": alpha,
+            "beta": beta,
+            "store_effect": store_effect,
+            "store_region": store_region,
+            "price_response": price_response,
+            "residual_sd": float(np.hypot(truth.shock_sd, truth.noise_sd)),
+        },
+        expected={
+            "log_quantity": mean.ravel(),
+            "shock": shock.ravel(),
+            "log_cost": log_cost[store_region].ravel(),
+        },
+    )
+
+
+def _check_sizes(truth, n_regions, n_weeks, stores):
+    for name, size in {"n_regions": n_regions, "n_weeks": n_weeks, "stores": stores[0]}.items():
+        if size < 1:
+            raise ValueError(f"{name}={size} is below 1; use 1 or more")
+    if stores[1] < stores[0]:
+        raise ValueError(f"stores={stores} is empty; give the least number first")
+    if not -1 <= truth.effect_correlation <= 1:
+        raise ValueError(f"effect_correlation={truth.effect_correlation} is outside [-1, 1]")
+    if not 0 <= truth.cost_persistence < 1:
+        raise ValueError(f"cost_persistence={truth.cost_persistence} is outside [0, 1)")
+    scales = [name for name in asdict(truth) if name.endswith("_sd") and getattr(truth, name) < 0]
+    if scales:
+        raise ValueError(f"{scales[0]}={getattr(truth, scales[0])} is negative; use 0 or more")
+
+
+def _persistent(rng, n_series, n_steps, persistence, sd):
+    """Stationary autoregressive series of order one, shape (n_series, n_steps)."""
+    steps = rng.normal(size=(n_series, n_steps))
+    steps[:, 1:] *= np.sqrt(1 - persistence**2)
+    for t in range(1, n_steps):
+        steps[:, t] += persistence * steps[:, t - 1]
+    return sd * steps

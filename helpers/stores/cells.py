@@ -1,0 +1,226 @@
+"""Days of one pattern in one store, summed up into cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from scipy.special import gammaln
+
+from helpers.stores.load import StorePanel
+
+Family = Literal["nb1", "nb2"]
+
+#: Half-width of the interval of log alpha on which a cell's likelihood is tabulated, and degree.
+HALF_WIDTH = 4.0
+
+DEGREE = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    r"""What a negative binomial likelihood needs to know of the sales, stores first.
+
+    A cell is a store and a calendar pattern. With :math:`u = \log \alpha` its days enter by
+    their number, their sum, and a smooth function of one number,
+    :math:`h(u) = \sum_t \log\Gamma(e^u + y_t) - \log\Gamma(e^u) - \log\Gamma(y_t + 1)`,
+    kept as Chebyshev coefficients on an interval around a moment estimate of :math:`u`; outside
+    it goes on as a straight line. NB1 needs it by cell, NB2 by store.
+
+    Attributes
+    ----------
+    family : {"nb1", "nb2"}
+        Variance :math:`\mu (1 + e^d)`, or :math:`\mu + \mu^2 e^{-d}`.
+    n : array, shape (S, P)
+        Open days of each cell.
+    total : array, shape (S, P)
+        Their sales.
+    h : array, shape (DEGREE + 1, S, P) or (DEGREE + 1, S, 1)
+        Chebyshev coefficients.
+    centre : array, shape (S, P) or (S, 1)
+        Centre of the interval.
+    calendar : array, shape (P, J)
+        Features of the patterns.
+    attributes : array, shape (S, K)
+        Features of the stores.
+    features : tuple of str
+        Names of the J + K features.
+    """
+
+    family: Family
+    n: np.ndarray
+    total: np.ndarray
+    h: np.ndarray
+    centre: np.ndarray
+    calendar: np.ndarray
+    attributes: np.ndarray
+    features: tuple[str, ...]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Arrays by name in single precision, as the models take them.
+
+        Returns
+        -------
+        dict of array
+            Everything but the names.
+        """
+        names = ("n", "total", "h", "centre", "calendar", "attributes")
+        return {name: getattr(self, name).astype(np.float32) for name in names}
+
+    def take(self, stores: slice | np.ndarray) -> Cells:
+        """Keep some stores.
+
+        Parameters
+        ----------
+        stores : slice or array
+            Positions.
+
+        Returns
+        -------
+        Cells
+            The part.
+        """
+        parts = {name: getattr(self, name)[stores] for name in ("n", "total", "centre")}
+        return replace(self, h=self.h[:, stores], attributes=self.attributes[stores], **parts)
+
+
+def count_cells(
+    panel: StorePanel, *, family: Family = "nb1", dispersion: float | None = None
+) -> Cells:
+    """Reduce the sales to what the likelihood needs, once for all steps of a fit.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        Sales; what is NaN does not count.
+    family : {"nb1", "nb2"}
+        Negative binomial with a variance linear or quadratic in the mean.
+    dispersion : float, optional
+        Log dispersion (NB1) around which to tabulate, where a store has too few days to tell. By
+        default each store's own moment estimate.
+
+    Returns
+    -------
+    Cells
+        The table, in double precision.
+
+    Raises
+    ------
+    ValueError
+        If the family is another one.
+
+    Examples
+    --------
+    >>> from helpers.stores.load import as_store_panel
+    >>> from helpers.stores.simulate import simulate_stores
+    >>> panel = as_store_panel(simulate_stores(6, seed=1, n_days=400).data)
+    >>> cells = count_cells(panel)
+    >>> int(cells.n.sum()) == int(np.isfinite(panel.sales).sum())
+    True
+    """
+    if family not in ("nb1", "nb2"):
+        raise ValueError(f"family {family!r}: use 'nb1' or 'nb2'")
+    n_stores, n_patterns = len(panel.stores), len(panel.calendar)
+    store, day = np.nonzero(np.isfinite(panel.sales))
+    y = panel.sales[store, day].astype(float)
+    cell = store * n_patterns + panel.pattern[store, day]
+    shape = n_stores, n_patterns
+
+    def summed(values=None):
+        return np.bincount(cell, values, minlength=n_stores * n_patterns)
+
+    n, total = summed().astype(float), summed(y)
+    centre = _moment_centre(store, cell, y, n, total, n_stores, n_patterns, dispersion)
+    if family == "nb2":
+        group, centre = store, np.median(centre.reshape(shape), axis=1)
+        n_groups = n_stores
+    else:
+        group, n_groups = cell, n.size
+    days = np.bincount(group, minlength=n_groups)
+    # values at Chebyshev's nodes, then a discrete cosine transform to coefficients
+    nodes = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
+    factorial = np.bincount(group, gammaln(y + 1), minlength=n_groups)
+    values = np.empty((nodes.size, n_groups))
+    for k, node in enumerate(nodes):
+        alpha = np.exp(centre + HALF_WIDTH * node)
+        sums = np.bincount(group, gammaln(alpha[group] + y), minlength=n_groups)
+        values[k] = sums - days * gammaln(alpha) - factorial
+    weights = chebyshev.chebvander(nodes, DEGREE) * (2 / nodes.size)
+    weights[:, 0] /= 2
+    h = weights.T @ values
+    by_group = (n_stores, n_groups // n_stores)
+    return Cells(
+        family=family,
+        n=n.reshape(shape),
+        total=total.reshape(shape),
+        h=h.reshape(DEGREE + 1, *by_group),
+        centre=centre.reshape(by_group),
+        calendar=panel.calendar.to_numpy(float),
+        attributes=panel.attributes.to_numpy(float),
+        features=panel.features,
+    )
+
+
+def _moment_centre(store, cell, y, n, total, n_stores, n_patterns, known_dispersion=None):
+    """Moment estimate of log alpha of NB1 by cell; its mean minus the store's log dispersion."""
+    mean = total / np.maximum(n, 1)
+    square = np.bincount(store, (y - mean[cell]) ** 2, minlength=n_stores)
+    expected = np.bincount(store, mean[cell] * (1 - 1 / n[cell]), minlength=n_stores)
+    ratio = np.where(expected > 0, square / np.maximum(expected, 1e-9), np.nan)
+    known = np.isfinite(ratio) & (ratio > 0)
+    ratio = np.where(known, ratio, np.median(ratio[known]) if known.any() else 2.0)
+    dispersion = np.log(np.maximum(ratio - 1, 0.1))
+    if known_dispersion is not None:
+        dispersion = np.full(n_stores, float(known_dispersion))
+    overall = np.bincount(store, y, minlength=n_stores) / np.maximum(
+        np.bincount(store, minlength=n_stores), 1
+    )
+    overall = np.where(overall > 0, overall, max(float(y.mean()) if y.size else 1.0, 0.1))
+    filled = np.where(n > 0, mean, np.repeat(overall, n_patterns))
+    filled = np.maximum(filled, 0.1 * np.repeat(overall, n_patterns))
+    return np.log(filled) - np.repeat(dispersion, n_patterns)
+
+
+def contrasts(
+    coef: np.ndarray, attributes: np.ndarray, features: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Contrasts that a store's own sales identify, although all dummies enter together.
+
+    A weekday is compared with the mean of Monday to Saturday, a state holiday with none.
+    ``level`` is the log of the sales on a mean weekday without promotion and holidays; what is
+    constant within a store is part of it.
+
+    Parameters
+    ----------
+    coef : array, shape (..., S, F)
+        Coefficients, draws in front.
+    attributes : array, shape (S, K)
+        Features of the stores, the last K of the F.
+    features : sequence of str
+        Names of the features, as ``StorePanel.features``.
+
+    Returns
+    -------
+    dict of array, shape (..., S)
+        ``level``, the weekdays, and each other feature of the calendar.
+
+    Examples
+    --------
+    >>> coef = np.array([[8.1, 8.3, 0.2, 0.5]])
+    >>> names = ["weekday_Mon", "weekday_Tue", "promo", "promo2_1"]
+    >>> {name: value.round(2).tolist() for name, value in contrasts(coef, [[1]], names).items()}
+    {'level': [8.7], 'weekday_Mon': [-0.1], 'weekday_Tue': [0.1], 'promo': [0.2]}
+    """
+    attributes = np.asarray(attributes)
+    n_calendar = len(features) - attributes.shape[1]
+    value = {name: coef[..., i] for i, name in enumerate(features[:n_calendar])}
+    week = [name for name in value if name.startswith("weekday_")]
+    plain = np.mean([value[name] for name in week if name != "weekday_Sun"], axis=0)
+    none = value.pop("state_holiday_0", 0.0)
+    base = dict.fromkeys(week, plain)
+    base |= {name: none for name in value if name.startswith("state_holiday_")}
+    level = plain + none + (coef[..., n_calendar:] * attributes).sum(-1)
+    return {"level": level} | {name: value[name] - base.get(name, 0.0) for name in value}

@@ -1,0 +1,411 @@
+"""Stores laid over devices and processes, and what a step of their fit costs.
+
+On a cluster each process calls this module on its own part of the stores::
+
+    python -m helpers.stores.devices part-0.npz --coordinator host:port --processes 2 --process 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from helpers.stores.model import Params, collapsed_model, mean_field
+from helpers.stores.svi import Fit, run_svi
+
+#: Axis of the stores, where it is not the first, of cells and of the guide's parameters.
+_STORE_AXIS = {
+    "h": 1,
+    "calendar": None,
+    **{
+        f"{site}_{part}": None
+        for site in ("coef_mean", "coef_sd", "dispersion_mean", "dispersion_sd")
+        for part in ("loc", "scale")
+    },
+}
+
+# A store that sold nothing keeps its prior: it adds zero to the loss and to each gradient.
+_EMPTY = {"coef_z_scale": 1.0, "dispersion_z_scale": 0.1}
+
+
+def store_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Put devices in a row, over which the stores are divided.
+
+    Parameters
+    ----------
+    devices : sequence of jax.Device, optional
+        By default all, those of other processes too.
+
+    Returns
+    -------
+    jax.sharding.Mesh
+        With one axis, ``stores``. The compiler places the operations ("auto"): NumPyro's
+        programs do not carry shardings in their types, JAX's present default.
+    """
+    return Mesh(np.array(devices or jax.devices()), ("stores",), axis_types=(AxisType.Auto,))
+
+
+def pad_stores(values: Mapping[str, np.ndarray], multiple: int) -> dict[str, np.ndarray]:
+    """Append stores without a day, so that devices get equal numbers of stores.
+
+    Parameters
+    ----------
+    values : mapping of str to array
+        ``Cells.arrays()``, or parameters of :func:`helpers.stores.model.mean_field`.
+    multiple : int
+        Number of devices.
+
+    Returns
+    -------
+    dict of array
+        Copies with a number of stores that ``multiple`` divides.
+
+    Examples
+    --------
+    >>> pad_stores({"n": np.ones((3, 2)), "calendar": np.ones((2, 5))}, 2)["n"].sum(1).tolist()
+    [2.0, 2.0, 2.0, 0.0]
+    """
+    padded = {}
+    for name, value in values.items():
+        axis = _STORE_AXIS.get(name, 0)
+        value = np.asarray(value)
+        if axis is not None:
+            width = [(0, 0)] * value.ndim
+            width[axis] = (0, -value.shape[axis] % multiple)
+            value = np.pad(value, width, constant_values=_EMPTY.get(name, 0.0))
+        padded[name] = value
+    return padded
+
+
+def take_stores(values: Mapping[str, np.ndarray], stores: slice) -> dict[str, np.ndarray]:
+    """Keep some stores of cells or parameters, as a process does that holds no others.
+
+    Parameters
+    ----------
+    values : mapping of str to array
+        As :func:`pad_stores`.
+    stores : slice
+        Which.
+
+    Returns
+    -------
+    dict of array
+        Their part; what all stores share is kept whole.
+
+    Examples
+    --------
+    >>> part = take_stores({"n": np.ones((4, 2)), "calendar": np.ones((2, 5))}, slice(1, 4))
+    >>> {name: value.shape for name, value in part.items()}
+    {'n': (3, 2), 'calendar': (2, 5)}
+    """
+    part = {}
+    for name, value in values.items():
+        axis = _STORE_AXIS.get(name, 0)
+        index = () if axis is None else (slice(None),) * axis + (stores,)
+        part[name] = np.asarray(value)[index]
+    return part
+
+
+def shard_stores(values: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Lay this process's stores on its devices; what all stores share goes to each.
+
+    Parameters
+    ----------
+    values : mapping of str to array
+        As :func:`pad_stores`, of this process's stores alone.
+    mesh : jax.sharding.Mesh
+        Of :func:`store_mesh`, with the devices of all processes.
+
+    Returns
+    -------
+    dict of jax.Array
+        Arrays of all stores of all processes.
+
+    Raises
+    ------
+    ValueError
+        If the number of stores is not a multiple of the number of this process's devices.
+    """
+    own = len(mesh.local_devices)
+    laid = {}
+    for name, value in values.items():
+        axis = _STORE_AXIS.get(name, 0)
+        if axis is not None and value.shape[axis] % own:
+            raise ValueError(f"{name}: {value.shape[axis]} stores on {own} devices; see pad_stores")
+        spec = PartitionSpec() if axis is None else PartitionSpec(*([None] * axis), "stores")
+        sharding = NamedSharding(mesh, spec)
+        laid[name] = jax.make_array_from_process_local_data(sharding, np.asarray(value))
+    return laid
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What XLA says of one compiled step, on each device.
+
+    Attributes
+    ----------
+    flops : float
+        Floating-point operations.
+    bytes_moved : float
+        Bytes read and written by its operations.
+    memory : int
+        Bytes of data, state and scratch space at once.
+    exchanged : int
+        Bytes that devices have to add up with each other.
+    exchanges : int
+        In how many rounds.
+    """
+
+    flops: float
+    bytes_moved: float
+    memory: int
+    exchanged: int
+    exchanges: int
+
+
+def step_cost(compiled: jax.stages.Compiled) -> StepCost:
+    """Read off what a compiled step costs, without running it.
+
+    Parameters
+    ----------
+    compiled : jax.stages.Compiled
+        ``jax.jit(step).lower(...).compile()``. Lowered from ``jax.ShapeDtypeStruct`` it needs no
+        memory, so that the cost of more stores than fit can be had.
+
+    Returns
+    -------
+    StepCost
+        Of one device, if the arguments are laid over several.
+
+    Examples
+    --------
+    >>> million = jax.ShapeDtypeStruct((1_000_000,), np.float32)
+    >>> step_cost(jax.jit(lambda x, y: x + y).lower(million, million).compile()).memory
+    8000000
+    """
+    cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
+    rounds = re.findall(r"= (.*?) all-reduce(?:-start)?\(", compiled.as_text())
+    sizes = [
+        math.prod([int(bits) // 8, *(int(n) for n in shape.split(",") if n)])
+        for text in rounds
+        for bits, shape in re.findall(r"[fsu](\d+)\[([\d,]*)\]", text)
+    ]
+    return StepCost(
+        flops=float(cost["flops"]),
+        bytes_moved=float(cost["bytes accessed"]),
+        memory=memory.argument_size_in_bytes + memory.temp_size_in_bytes,
+        exchanged=sum(sizes),
+        exchanges=len(rounds),
+    )
+
+
+def fit_part(
+    part: str | Path,
+    *,
+    coordinator: str | None = None,
+    processes: int = 1,
+    process: int = 0,
+    **options: Any,
+) -> Fit:
+    """Fit all stores together, from a process that holds a part of them.
+
+    Parameters
+    ----------
+    part : str or pathlib.Path
+        ``.npz`` file with the cells of this process's stores and, under ``start/``, with the
+        parameters to start from.
+    coordinator : str, optional
+        Host and port of process 0; needed by more than one process.
+    processes, process : int
+        How many there are, and which of them this is, from 0.
+    **options : object
+        As :func:`helpers.stores.svi.run_svi`: ``steps``, ``seed``, ``rate``, ``checkpoint``
+        (on a disk that all processes see) and so on.
+
+    Returns
+    -------
+    Fit
+        The whole fit, in each process.
+    """
+    if processes > 1:
+        jax.distributed.initialize(coordinator, processes, process)
+    mesh = store_mesh()
+    with np.load(part) as file:
+        values = {name: file[name] for name in file.files}
+    start = {name[6:]: values.pop(name) for name in list(values) if name.startswith("start/")}
+    cells = shard_stores(values, mesh)
+    return run_svi(collapsed_model, mean_field, cells, start=shard_stores(start, mesh), **options)
+
+
+def save_part(
+    path: str | Path, cells: Mapping[str, np.ndarray], start: Params, stores: slice
+) -> None:
+    """Write what :func:`fit_part` reads.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        File to write.
+    cells : mapping of str to array
+        Of all stores, padded to a multiple of all devices.
+    start : mapping of str to array
+        Parameters to start from, padded likewise.
+    stores : slice
+        The process's stores.
+    """
+    own = take_stores(cells, stores)
+    own |= {f"start/{name}": value for name, value in take_stores(start, stores).items()}
+    np.savez(path, **own)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes of one fit on this machine, as a cluster has them on several.
+
+    Attributes
+    ----------
+    running : list of subprocess.Popen
+        They write to ``log-0.txt`` and so on.
+    directory : pathlib.Path
+        Where their files are.
+    """
+
+    running: list[subprocess.Popen]
+    directory: Path
+
+    def kill(self) -> None:
+        """Kill them all at once, as a power cut does."""
+        for process in self.running:
+            process.kill()
+            process.wait()
+
+    def finish(self, *, seconds: float = 600) -> Fit:
+        """Wait for their end.
+
+        Parameters
+        ----------
+        seconds : float
+            How long at most.
+
+        Returns
+        -------
+        Fit
+            What process 0 wrote.
+
+        Raises
+        ------
+        RuntimeError
+            If one failed or did not end in time, with what it said last. The others, which
+            would wait for it for ever, are killed.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            codes = [process.poll() for process in self.running]
+            if None not in codes or any(codes) or time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        self.kill()
+        for k, code in enumerate(codes):
+            if code:
+                said = (self.directory / f"log-{k}.txt").read_text()[-2000:]
+                raise RuntimeError(f"process {k} of the fit failed:\n{said}")
+        if None in codes:
+            raise RuntimeError(f"process {codes.index(None)} not at its end in {seconds} s")
+        with np.load(self.directory / "fit.npz") as file:
+            params = {name: file[name] for name in file.files}
+        return Fit(losses=params.pop("losses"), params=params)
+
+
+def start_processes(
+    cells: Mapping[str, np.ndarray],
+    start: Params,
+    directory: str | Path,
+    *,
+    processes: int = 1,
+    devices: int = 1,
+    **options: Any,
+) -> Processes:
+    """Start the processes of one fit on this machine.
+
+    Parameters
+    ----------
+    cells, start : mapping of str to array
+        Of all stores, padded to a multiple of all devices.
+    directory : str or pathlib.Path
+        For their files.
+    processes, devices : int
+        How many processes, each with how many virtual devices.
+    **options : object
+        Of the command line: ``steps``, ``chunk``, ``seed``, ``rate``, ``checkpoint``.
+
+    Returns
+    -------
+    Processes
+        They run.
+    """
+    directory = Path(directory)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        options |= {"coordinator": f"localhost:{free.getsockname()[1]}", "processes": processes}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    precision = str(jax.config.jax_enable_x64)  # as here
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    environment["JAX_ENABLE_X64"] = precision
+    own = cells["n"].shape[0] // processes
+    running = []
+    for k in range(processes):
+        part = directory / f"part-{k}.npz"
+        save_part(part, cells, start, slice(k * own, (k + 1) * own))
+        words = [f"--{key}={value}" for key, value in options.items()]
+        command = [sys.executable, "-P", "-m", "helpers.stores.devices", str(part), *words]
+        command += [f"--process={k}", f"--out={directory / 'fit.npz'}"]
+        with (directory / f"log-{k}.txt").open("w") as log:
+            running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+    return Processes(running, directory)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one process of a fit; process 0 writes the parameters and losses.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Of the command line.
+    """
+    parser = argparse.ArgumentParser(description=fit_part.__doc__.splitlines()[0])
+    parser.add_argument("part", type=Path, help="file of save_part")
+    parser.add_argument("--out", type=Path, default=Path("fit.npz"))
+    parser.add_argument("--coordinator", help="host:port of process 0")
+    parser.add_argument("--checkpoint", type=Path, help="file on a disk that all processes see")
+    for name, value in {
+        "processes": 1,
+        "process": 0,
+        "steps": 1000,
+        "chunk": 100,
+        "seed": 0,
+    }.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--rate", type=float, default=0.01)
+    options = vars(parser.parse_args(arguments))
+    out = options.pop("out")
+    fit = fit_part(**options)
+    if options["process"] == 0:
+        np.savez(out, losses=fit.losses, **fit.params)
+
+
+if __name__ == "__main__":
+    main()

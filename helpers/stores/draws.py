@@ -1,0 +1,178 @@
+"""What the stores will sell, and how good such forecasts were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.special import gammaln, logsumexp
+from scipy.stats import nbinom
+
+from helpers.inference.scores import crps
+from helpers.notebook.claims import INTERVAL
+from helpers.stores.cells import Family
+from helpers.stores.load import StorePanel
+
+_CHUNK = 1_000_000  # numbers held at a time
+
+
+def pattern_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:
+    """Mean sales of each store on a day of each calendar pattern.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        Stores and patterns.
+    coef : array, shape (..., S, F)
+        Coefficients, draws in front.
+
+    Returns
+    -------
+    array, shape (..., S, P)
+        Means of a day's sales.
+
+    Examples
+    --------
+    >>> from helpers.stores.load import as_store_panel
+    >>> from helpers.stores.simulate import simulate_stores
+    >>> market = simulate_stores(6, seed=1, n_days=400)
+    >>> panel = as_store_panel(market.data)
+    >>> means = pattern_means(panel, market.truth["coef"])
+    >>> day = np.flatnonzero(panel.pattern[0] >= 0)[3]
+    >>> bool(np.isclose(means[0, panel.pattern[0, day]], market.expected["mean"][0, day]))
+    True
+    """
+    n_calendar = panel.calendar.shape[1]
+    constant = (coef[..., n_calendar:] * panel.attributes.to_numpy()).sum(-1, keepdims=True)
+    return np.exp(coef[..., :n_calendar] @ panel.calendar.to_numpy().T + constant)
+
+
+def shape_and_rate(
+    mean: np.ndarray, dispersion: np.ndarray, family: Family
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Shape and rate of the gamma that a Poisson's mean is drawn from.
+
+    NB1: :math:`\alpha = \mu e^{-d}, \beta = e^{-d}`. NB2: :math:`\alpha = e^d, \beta = e^d / \mu`.
+
+    Parameters
+    ----------
+    mean : array
+        Mean :math:`\mu`.
+    dispersion : array
+        Log dispersion :math:`d`.
+    family : {"nb1", "nb2"}
+        Which.
+
+    Returns
+    -------
+    tuple of array
+        Shape and rate; shape over rate is the mean.
+
+    Examples
+    --------
+    >>> shape_and_rate(np.array(8.0), np.log(2.0), "nb1")
+    (np.float64(4.0), np.float64(0.5))
+    """
+    if family == "nb1":
+        rate = np.exp(-dispersion)
+        return mean * rate, rate + 0 * mean
+    shape = np.exp(dispersion)
+    return shape + 0 * mean, shape / mean
+
+
+def score_days(
+    panel: StorePanel,
+    draws: Mapping[str, np.ndarray],
+    *,
+    family: Family,
+    seed: int,
+    days: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Score the posterior's forecasts of the days that were observed.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        Sales to be forecast.
+    draws : mapping of str to array
+        ``coef`` (D, S, F) and ``dispersion`` (D, S).
+    family : {"nb1", "nb2"}
+        Distribution of a day's sales.
+    seed : int
+        Seed of the predictive draws.
+    days : array of bool, shape (T,) or (S, T), optional
+        Days to score; all by default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a store and day: ``store`` and ``day`` (positions), ``sales``, ``mean``,
+        ``log_score`` (nats, higher is better), ``crps`` (units of sales, lower is better),
+        ``pit`` (uniform if the forecast is calibrated, randomised as sales are whole numbers)
+        and the bounds ``low50``, ``high50``, ``low90``, ``high90`` of equal-tailed intervals,
+        the outer one of the book's level.
+
+    References
+    ----------
+    :cite:`gneiting2007scoring,czado2009predictive`
+    """
+    keep = np.isfinite(panel.sales)
+    if days is not None:
+        keep &= days
+    rng = np.random.default_rng(seed)
+    coef, dispersion = draws["coef"], draws["dispersion"]
+    means = pattern_means(panel, coef)
+    store, day = np.nonzero(keep)
+    tail = (1 - INTERVAL) / 2
+    parts = []
+    step = max(1, _CHUNK // len(coef))
+    for first in range(0, store.size, step):
+        s, t = store[first : first + step], day[first : first + step]
+        y = panel.sales[s, t].astype(float)
+        mean = means[:, s, panel.pattern[s, t]]
+        shape, rate = shape_and_rate(mean, dispersion[:, s], family)
+        log_p = gammaln(shape + y) - gammaln(shape) - gammaln(y + 1)
+        log_p += -shape * np.log1p(1 / rate) - y * np.log1p(rate)
+        below = nbinom.cdf(y - 1, shape, rate / (1 + rate)).mean(0)
+        sampled = rng.poisson(rng.gamma(shape) / rate).astype(np.float32)
+        bounds = np.quantile(sampled, [0.25, 0.75, tail, 1 - tail], axis=0)
+        log_score = logsumexp(log_p, axis=0) - np.log(len(coef))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "store": s,
+                    "day": t,
+                    "sales": y,
+                    "mean": mean.mean(0),
+                    "log_score": log_score,
+                    "crps": crps(sampled, y),
+                    "pit": below + rng.random(y.size) * np.exp(log_score),
+                    **dict(zip(("low50", "high50", "low90", "high90"), bounds, strict=True)),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def coverage(scores: pd.DataFrame) -> dict[str, float]:
+    """Share of days inside the intervals.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        As :func:`score_days` returns it.
+
+    Returns
+    -------
+    dict of float
+        For ``"50"`` and ``"90"``, the inner interval and the book's.
+
+    Examples
+    --------
+    >>> coverage(pd.DataFrame({"sales": [1, 5], "low50": [0, 6], "high50": [2, 7],
+    ...                        "low90": [0, 0], "high90": [9, 9]}))
+    {'50': 0.5, '90': 1.0}
+    """
+    y = scores["sales"]
+    return {k: float(y.between(scores[f"low{k}"], scores[f"high{k}"]).mean()) for k in ("50", "90")}

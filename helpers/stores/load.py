@@ -1,0 +1,427 @@
+"""A reader's chain of stores."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.data.columns import (
+    DataError,
+    check_unique,
+    listed,
+    numbers,
+    parse_dates,
+    refuse,
+    require_columns,
+    text,
+)
+from helpers.data.readers import read_table
+from helpers.data.rossmann import load_rossmann
+from helpers.stores.simulate import (
+    _ATTRIBUTES,
+    _KEYS,
+    _OPTIONAL,
+    _REQUIRED,
+    STATE_HOLIDAYS,
+    WEEKDAYS,
+    StoresTruth,
+    simulate_stores,
+)
+
+_KAGGLE = {
+    "Date": "date",
+    "Store": "store",
+    "Sales": "sales",
+    "Open": "open",
+    "Promo": "promo",
+    "StateHoliday": "state_holiday",
+    "SchoolHoliday": "school_holiday",
+    "CompetitionDistance": "competition_distance",
+    "StoreType": "store_type",
+    "Assortment": "assortment",
+    "Promo2": "promo2",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class StorePanel:
+    """Sales of stores by day, with what is known of the days and the stores.
+
+    Within a store the predictor of a day depends on the day's *pattern* only: weekday,
+    promotion, state holiday, school holiday. Some fifty patterns serve all stores and days.
+
+    Attributes
+    ----------
+    stores : tuple of str
+        Names, in the order of numbers where all names are numbers.
+    dates : pandas.DatetimeIndex, length T
+        Every day from the first to the last.
+    sales : array, shape (S, T)
+        Sales, whole numbers; NaN where the store was closed or has no row.
+    pattern : array of int, shape (S, T)
+        Row of ``calendar``; -1 where a store has no row for a day.
+    calendar : pandas.DataFrame, shape (P, J)
+        Features of each pattern, dummies in full.
+    attributes : pandas.DataFrame, shape (S, K)
+        Features of each store, dummies in full.
+    source : {"rossmann", "file", "simulated"}
+        Where the rows come from.
+    truth : dict, optional
+        Parameters that generated them, if they are simulated.
+    """
+
+    stores: tuple[str, ...]
+    dates: pd.DatetimeIndex
+    sales: np.ndarray
+    pattern: np.ndarray
+    calendar: pd.DataFrame
+    attributes: pd.DataFrame
+    source: str = "file"
+    truth: dict[str, Any] | None = None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of all J + K features.
+
+        Returns
+        -------
+        tuple of str
+            Those of the calendar first.
+        """
+        return (*self.calendar.columns, *self.attributes.columns)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the sales were simulated.
+
+        Returns
+        -------
+        bool
+            From ``source``.
+        """
+        return self.source == "simulated"
+
+    def take(
+        self, stores: slice | np.ndarray | None = None, days: slice | np.ndarray | None = None
+    ) -> StorePanel:
+        """Keep some stores and days; patterns and encoding stay as they are.
+
+        Parameters
+        ----------
+        stores, days : slice or array, optional
+            Positions to keep, all by default. Days must follow one another.
+
+        Returns
+        -------
+        StorePanel
+            The part, its truth included.
+        """
+        stores = slice(None) if stores is None else stores
+        days = slice(None) if days is None else days
+        truth = self.truth
+        if truth is not None:
+            by_store = ("coef", "dispersion")
+            truth = truth | {name: truth[name][stores] for name in by_store if name in truth}
+        return replace(
+            self,
+            stores=tuple(np.array(self.stores, dtype=object)[stores]),
+            dates=self.dates[days],
+            sales=self.sales[stores][:, days],
+            pattern=self.pattern[stores][:, days],
+            attributes=self.attributes.iloc[stores],
+            truth=truth,
+        )
+
+    def observed(self, days: np.ndarray) -> StorePanel:
+        """Hide the sales of some days, as if they were still to come.
+
+        Parameters
+        ----------
+        days : array of bool, shape (T,) or (S, T)
+            Where sales stay visible.
+
+        Returns
+        -------
+        StorePanel
+            The panel with the other sales set to NaN.
+        """
+        return replace(self, sales=np.where(days, self.sales, np.nan))
+
+    def cube(self) -> np.ndarray:
+        """Features of each store and day in full, as the plain model takes them.
+
+        Returns
+        -------
+        array of float32, shape (S, T, J + K)
+            Zeros where a store has no row.
+        """
+        calendar = self.calendar.to_numpy(np.float32)[self.pattern]
+        store = np.broadcast_to(
+            self.attributes.to_numpy(np.float32)[:, None],
+            (*self.pattern.shape, self.attributes.shape[1]),
+        )
+        cube = np.concatenate([calendar, store], axis=-1)
+        cube[self.pattern < 0] = 0
+        return cube
+
+
+def as_store_panel(frame: pd.DataFrame, *, source: str = "file") -> StorePanel:
+    """Check a long table of sales and encode its days and stores.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Columns as in :func:`load_stores`.
+    source : str
+        Kept as the panel's ``source``.
+
+    Returns
+    -------
+    StorePanel
+        Stores by days. Missing rows and closed days are unobserved.
+
+    Raises
+    ------
+    helpers.data.columns.DataError
+        If a column is missing or unknown; if a date, store or flag is blank or unreadable; if a
+        store has two rows for one day; if sales are negative, no whole numbers, blank on an open
+        day or above zero on a closed one; if a state holiday has an unknown code; if an
+        attribute changes within a store or a distance is not positive; if fewer than two stores
+        sell.
+
+    Examples
+    --------
+    >>> panel = as_store_panel(simulate_stores(6, seed=1, n_days=400).data)
+    >>> panel.sales.shape, len(panel.features)
+    ((6, 400), 23)
+    """
+    frame = _checked(frame)
+    store, stores = _coded(frame["store"])
+    start = frame["date"].min()
+    dates = pd.date_range(start, frame["date"].max(), name="date")
+    day = (frame["date"] - start).dt.days.to_numpy()
+    place = store * dates.size + day
+
+    code, calendar = _calendar(frame)
+    pattern = np.full(len(stores) * dates.size, -1, np.int16)
+    pattern[place] = code
+    is_open = frame["open"].to_numpy() == 1
+    sales = np.full(pattern.size, np.nan, np.float32)
+    sales[place[is_open]] = frame["sales"].to_numpy()[is_open]
+    shape = len(stores), dates.size
+    first = np.unique(store, return_index=True)[1]
+    return StorePanel(
+        stores=stores,
+        dates=dates,
+        sales=sales.reshape(shape),
+        pattern=pattern.reshape(shape),
+        calendar=calendar,
+        attributes=_attributes(frame, store, first).set_axis(list(stores)),
+        source=source,
+    )
+
+
+def _checked(frame: pd.DataFrame) -> pd.DataFrame:
+    """Parsed columns, every value fit for use."""
+    require_columns(frame, _REQUIRED)
+    known = (*_REQUIRED, *_OPTIONAL)
+    unknown = [str(name) for name in frame.columns if name not in known]
+    if unknown:
+        raise DataError(
+            f"{listed(unknown)}: unknown column{'s' * (len(unknown) > 1)} "
+            f"(known: {listed(known, len(known))}); drop or rename"
+        )
+    if not frame.index.is_unique or not pd.api.types.is_integer_dtype(frame.index.dtype):
+        frame = frame.reset_index(drop=True)
+    frame = frame.assign(date=parse_dates(frame), store=_names(frame, "store"))
+    check_unique(frame, _KEYS)
+    for column in ("open", "promo", "school_holiday", "promo2"):
+        if column in frame:
+            frame[column] = _flag(frame, column)
+    closed = frame["open"] == 0
+    sales = numbers(frame, "sales", _KEYS, negative="set refunds to 0")
+    refuse(
+        frame,
+        sales.isna() & ~closed,
+        "sales",
+        "blank value{s} on an open day",
+        "fill in the sales, or set open to 0",
+        _KEYS,
+    )
+    refuse(
+        frame,
+        closed & (sales > 0),
+        "sales",
+        "value{s} above zero on a closed day",
+        "set open to 1, or sales to 0",
+        _KEYS,
+    )
+    refuse(
+        frame,
+        (sales % 1 != 0) & sales.notna(),
+        "sales",
+        "fractional value{s}",
+        "round to whole units: the model counts",
+        _KEYS,
+    )
+    frame["sales"] = sales
+    selling = frame.loc[~closed, "store"].nunique()
+    if selling < 2:
+        raise DataError(f"store: {selling} with an open day; at least two are needed")
+    if "state_holiday" in frame:
+        codes = _names(frame, "state_holiday")
+        refuse(
+            frame.assign(state_holiday=codes),
+            ~codes.isin(STATE_HOLIDAYS),
+            "state_holiday",
+            "unknown code{s}",
+            f"use {', '.join(STATE_HOLIDAYS)} (none, public holiday, Easter, Christmas)",
+            _KEYS,
+        )
+        frame["state_holiday"] = codes
+    return frame
+
+
+def _names(frame: pd.DataFrame, column: str) -> pd.Series:
+    """Names of a column that holds few different ones, a million rows in no time."""
+    code, values = pd.factorize(frame[column], use_na_sentinel=False)
+    first = np.full(len(values), -1)
+    first[code[::-1]] = np.arange(code.size)[::-1]
+    # numbers in the first row of each value, so that an error names the right one
+    distinct = pd.DataFrame({column: values}, index=frame.index[first])
+    names = text(distinct, column).to_numpy(object)
+    return pd.Series(names[code], index=frame.index)
+
+
+def _flag(frame: pd.DataFrame, column: str) -> pd.Series:
+    values = numbers(frame, column, _KEYS, blank="write 0 or 1")
+    odd = ~values.isin([0, 1])
+    refuse(frame, odd, column, "value{s} other than 0 and 1", "write 0 or 1", _KEYS)
+    return values.astype(np.int8)
+
+
+def _coded(names: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Integer codes and sorted names, in the order of numbers where all names are numbers."""
+    code, present = pd.factorize(names)
+    value = pd.to_numeric(pd.Series(present), errors="coerce")
+    plain = present.astype(str)
+    order = np.lexsort([plain, value if value.notna().all() else plain])
+    rank = np.empty(order.size, int)
+    rank[order] = np.arange(order.size)
+    return rank[code], tuple(str(name) for name in present[order])
+
+
+def _calendar(frame: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+    """Pattern of each row, and the features of each pattern."""
+    holiday = np.zeros(len(frame), int)
+    if "state_holiday" in frame:
+        holiday = pd.Categorical(frame["state_holiday"], categories=STATE_HOLIDAYS).codes
+    school = frame["school_holiday"].to_numpy() if "school_holiday" in frame else 0
+    weekday = frame["date"].dt.day_of_week.to_numpy()
+    packed = ((weekday * 2 + frame["promo"].to_numpy()) * 4 + holiday) * 2 + school
+    patterns, code = np.unique(packed, return_inverse=True)
+    levels = {
+        "weekday": (patterns // 16, WEEKDAYS),
+        "state_holiday": (patterns // 2 % 4, STATE_HOLIDAYS),
+    }
+    columns = {f"weekday_{name}": patterns // 16 == i for i, name in enumerate(WEEKDAYS)}
+    columns["promo"] = patterns // 8 % 2
+    observed = np.unique(levels["state_holiday"][0])
+    if observed.size > 1:  # one level alone is another intercept
+        columns |= {
+            f"state_holiday_{STATE_HOLIDAYS[k]}": levels["state_holiday"][0] == k for k in observed
+        }
+    if "school_holiday" in frame:
+        columns["school_holiday"] = patterns % 2
+    return code, pd.DataFrame(columns).astype(np.float32)
+
+
+def _attributes(frame: pd.DataFrame, store: np.ndarray, first: np.ndarray) -> pd.DataFrame:
+    """Features of each store; a distance enters as a standardised logarithm."""
+    columns: dict[str, np.ndarray] = {}
+    for name in (name for name in _ATTRIBUTES if name in frame):
+        given = frame[name]
+        at_first = given.iloc[first].iloc[store].set_axis(given.index)
+        refuse(
+            frame,
+            (given != at_first) & ~(given.isna() & at_first.isna()),
+            name,
+            "value{s} unlike the store's first",
+            "give each store one value",
+            _KEYS,
+        )
+        of_store = frame.iloc[first]
+        if name == "competition_distance":
+            distance = numbers(of_store, name, _KEYS)
+            low = distance <= 0
+            refuse(
+                of_store, low, name, "value{s} not above zero", "leave unknown ones blank", _KEYS
+            )
+            log = np.log(distance.to_numpy())
+            spread = np.nanstd(log) if np.isfinite(log).any() else 0.0
+            if spread > 0:  # an unknown distance counts as a middling one
+                columns[name] = np.nan_to_num((log - np.nanmean(log)) / spread)
+            continue
+        levels = _names(of_store, name)
+        if levels.nunique() > 1:
+            columns |= {f"{name}_{k}": (levels == k).to_numpy() for k in sorted(levels.unique())}
+    return pd.DataFrame(columns, index=range(first.size)).astype(np.float32)
+
+
+def load_stores(
+    path: str | Path | None = None,
+    *,
+    n_stores: int = 1115,
+    n_days: int = 942,
+    seed: int = 0,
+) -> StorePanel:
+    """Read daily sales of stores: Kaggle's, a file of your own, or a simulated twin.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path, optional
+        A folder with Kaggle's ``train`` and ``store`` (``.csv`` or ``.parquet``), or one
+        ``.csv`` or ``.parquet`` file with a row a store and day: ``date``, ``store``, ``sales``,
+        ``open``, ``promo``; optional ``school_holiday``, ``state_holiday`` (codes 0, a, b, c),
+        ``store_type``, ``assortment``, ``competition_distance``, ``promo2``. By default
+        ``MARKET_BOOK_DATA`` names the folder; without it the sales are simulated.
+    n_stores, n_days : int
+        How many stores and days of Kaggle's data or of the twin; a file is read whole.
+    seed : int
+        Seed of the twin.
+
+    Returns
+    -------
+    StorePanel
+        Stores by days; ``source`` says which of the three it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the named folder does not hold the two files.
+    helpers.data.columns.DataError
+        As :func:`as_store_panel` and :func:`helpers.data.rossmann.load_rossmann`.
+
+    Examples
+    --------
+    >>> load_stores("x.xlsx")
+    Traceback (most recent call last):
+    helpers.data.columns.DataError: x.xlsx: the file ends in '.xlsx'; save it as .csv or .parquet
+    """
+    if path is not None and not Path(path).is_dir():
+        return as_store_panel(read_table(path))
+    if path is None and not os.environ.get("MARKET_BOOK_DATA"):
+        twin = simulate_stores(
+            n_stores, seed=seed, n_days=n_days, truth=StoresTruth(season=0.1, week_sd=0.06)
+        )
+        panel = as_store_panel(twin.data, source="simulated")
+        return replace(panel, truth=twin.truth)
+    frame = load_rossmann(path)
+    kept = [name for name in _KAGGLE if name in frame]
+    panel = as_store_panel(frame[kept].rename(columns=_KAGGLE), source="rossmann")
+    return panel.take(stores=slice(n_stores), days=slice(n_days))

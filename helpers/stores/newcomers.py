@@ -1,0 +1,567 @@
+r"""Stores with little history: what a chain knows of its stores, and what a new one adds.
+
+Coefficients and log dispersion :math:`\beta_i` of store :math:`i` come from a population,
+:math:`\beta_i \sim \text{Normal}(B^\top a_i, \Sigma)` with its attributes :math:`a_i`. The mean of
+its sales is :math:`\exp(\theta_i^\top x_{it} + w_{i,\text{week}(t)})`, the week's effect
+:math:`w_{iw} \sim \text{Normal}(f_w, \sigma_w)` around that of the chain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from helpers.data.columns import DataError
+from helpers.stores.cells import Cells, count_cells
+from helpers.stores.load import StorePanel
+from helpers.stores.posterior import _expand, _start, _times, _values
+
+#: Known weeks that get an effect of their own; older ones share the store's level.
+RECENT_WEEKS = 6
+
+_REFERENCE = ("weekday_Mon", "state_holiday_0")
+
+_PRIOR_STORES = 5.0
+
+_PRIOR_SD = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """What the stores of a chain have in common.
+
+    Attributes
+    ----------
+    features : tuple of str
+        Names of the J contrasts of the calendar, the level first.
+    regression : array, shape (R, J + 1)
+        Mean of contrasts and log dispersion (last) by attribute of a store, a constant first.
+    covariance : array, shape (J + 1, J + 1)
+        How stores differ from that mean, and in what together.
+    stores : array, shape (S, J + 1)
+        Estimates of the stores it was learnt from.
+    weeks : pandas.Series
+        Effect of each past week on all stores, on the log scale, by :func:`week_of`.
+    week_sd : float
+        Standard deviation of a store's own effect of a week; 0 if weeks have none.
+    """
+
+    features: tuple[str, ...]
+    regression: np.ndarray
+    covariance: np.ndarray
+    stores: np.ndarray
+    weeks: pd.Series
+    week_sd: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class NewStores:
+    """Normal posterior of stores, the population known.
+
+    Attributes
+    ----------
+    population : Population
+        Where the stores come from.
+    centre : array, shape (S, J + W + 1)
+        Means of contrasts, of the effects of W known weeks, and of the log dispersion.
+    covariance : array, shape (S, J + W + 1, J + W + 1)
+        Covariances.
+    weeks : array of int, shape (W,)
+        The known weeks that have an effect, by :func:`week_of`.
+    """
+
+    population: Population
+    centre: np.ndarray
+    covariance: np.ndarray
+    weeks: np.ndarray
+
+
+def week_of(dates: pd.DatetimeIndex) -> np.ndarray:
+    """Number of the week, Monday to Sunday, since that of 1970-01-01.
+
+    Parameters
+    ----------
+    dates : pandas.DatetimeIndex
+        Days.
+
+    Returns
+    -------
+    array of int
+        One number a day.
+
+    Examples
+    --------
+    >>> week_of(pd.DatetimeIndex(["2013-01-06", "2013-01-07"])).tolist()
+    [2244, 2245]
+    """
+    days = dates.to_numpy().astype("datetime64[D]").astype(int)
+    return (days + 3) // 7
+
+
+def calendar_contrasts(panel: StorePanel) -> pd.DataFrame:
+    """Features of the patterns without redundant dummies: a level, and contrasts to it.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        Its ``calendar`` has dummies in full.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (P, J)
+        ``level`` is a Monday without promotion and holidays.
+
+    Examples
+    --------
+    >>> from helpers.stores.load import as_store_panel
+    >>> from helpers.stores.simulate import simulate_stores
+    >>> panel = as_store_panel(simulate_stores(6, seed=1, n_days=28).data)
+    >>> calendar_contrasts(panel).columns[:2].tolist()
+    ['level', 'weekday_Tue']
+    """
+    dropped = [name for name in _REFERENCE if name in panel.calendar]
+    contrasts = panel.calendar.drop(columns=dropped).astype(float)
+    contrasts.insert(0, "level", 1.0)
+    return contrasts
+
+
+def store_contrasts(panel: StorePanel) -> np.ndarray:
+    """Attributes of the stores without redundant dummies, a constant first.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        Its ``attributes`` have dummies in full.
+
+    Returns
+    -------
+    array, shape (S, R)
+        The first level of each attribute is the reference.
+    """
+    seen, kept = set(), []
+    for name in panel.attributes:
+        stem = name.rpartition("_")[0]
+        if name == "competition_distance" or stem in seen:
+            kept.append(name)
+        seen.add(stem)
+    constant = np.ones((len(panel.stores), 1))
+    return np.concatenate([constant, panel.attributes[kept].to_numpy(float)], axis=1)
+
+
+def split_chain(
+    panel: StorePanel, *, n_new: int, n_ahead: int
+) -> tuple[StorePanel, StorePanel, int]:
+    """Hold out the last stores and the last days.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        The chain.
+    n_new : int
+        Stores to treat as new.
+    n_ahead : int
+        Days to predict.
+
+    Returns
+    -------
+    old : StorePanel
+        Stores that stay, up to today.
+    new : StorePanel
+        Stores that count as new, all days.
+    today : int
+        Position of the first day to predict.
+
+    Raises
+    ------
+    helpers.data.columns.DataError
+        If fewer than 20 stores stay, or fewer than 90 days before the first one to predict; if a
+        kept store or a whole period has no sales.
+
+    Examples
+    --------
+    >>> from helpers.stores.load import as_store_panel
+    >>> from helpers.stores.simulate import simulate_stores
+    >>> panel = as_store_panel(simulate_stores(30, seed=1, n_days=200).data)
+    >>> old, new, today = split_chain(panel, n_new=6, n_ahead=28)
+    >>> len(old.stores), len(new.stores), today
+    (24, 6, 172)
+    """
+    n_old, today = len(panel.stores) - n_new, panel.dates.size - n_ahead
+    if n_old < 20:
+        raise DataError(f"store: {n_old} besides the {n_new} new ones; at least 20 are needed")
+    if today < 90:
+        raise DataError(f"date: {today} days before the {n_ahead} to predict; 90 are needed")
+    sold = np.isfinite(panel.sales[:n_old, :today]).sum(1)
+    old = panel.take(np.flatnonzero(sold >= 14), slice(today))
+    if len(old.stores) < 20:
+        raise DataError("store: fewer than 20 have 14 open days before the days to predict")
+    new = panel.take(slice(n_old, None))
+    for days, name in ((slice(today), "before"), (slice(today, None), "among")):
+        if not np.isfinite(new.sales[:, days]).any():
+            raise DataError(f"sales: the new stores have none {name} the days to predict")
+    return old, new, today
+
+
+def _cells(panel: StorePanel, contrasts: np.ndarray, dispersion: float | None = None) -> Cells:
+    """Cells of a panel whose patterns are the rows of ``contrasts``; attributes stay outside."""
+    names = [f"x{i}" for i in range(contrasts.shape[1])]
+    calendar = pd.DataFrame(contrasts, columns=names)
+    none = panel.attributes.iloc[:, :0]
+    part = replace(panel, calendar=calendar, attributes=none)
+    return count_cells(part, dispersion=dispersion)
+
+
+def _newton(cells: Cells, beta, mean, precision, steps: int) -> np.ndarray:
+    """Peak of each store's posterior under a normal prior, step by step, never downhill."""
+
+    def target(part, rows, at):
+        off = at - mean[rows]
+        return _values(part, at)[0] - 0.5 * ((off @ precision) * off).sum(1)
+
+    everyone = np.arange(len(beta))
+    value = target(cells, everyone, beta)
+    for _ in range(steps):
+        _, gradient, curvature = _expand(cells, beta)
+        gradient -= (beta - mean) @ precision
+        curvature += precision
+        # where dispersion and contrasts together are not concave, move them apart
+        inner = np.linalg.solve(curvature[:, :-1, :-1], curvature[:, :-1, -1:])[..., 0]
+        left = curvature[:, -1, -1] - (inner * curvature[:, :-1, -1]).sum(1)
+        odd = left <= 1e-6 * np.abs(curvature[:, -1, -1])
+        curvature[odd, :-1, -1] = curvature[odd, -1, :-1] = 0
+        curvature[odd, -1, -1] = np.abs(curvature[odd, -1, -1]) + precision[-1, -1]
+        step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
+        step *= np.minimum(1, 2 / np.abs(step).max(1, keepdims=True).clip(1e-12))
+        new, rows = beta.copy(), everyone
+        for k in range(12):
+            part = cells if rows.size == len(beta) else cells.take(rows)
+            tried = beta[rows] + step[rows] / 2**k
+            after = target(part, rows, tried)
+            better = after >= value[rows] - 1e-9 * np.abs(value[rows])
+            new[rows[better]], value[rows[better]] = tried[better], after[better]
+            rows = rows[~better]
+            if not rows.size:
+                break
+        moved, beta = np.abs(new - beta).max(), new
+        if moved < 1e-6:
+            break
+    return beta
+
+
+def _normal(cells: Cells, beta, mean, precision) -> tuple[np.ndarray, np.ndarray]:
+    """Normal posterior from an expansion of the likelihood at ``beta``."""
+    _, gradient, curvature = _expand(cells, beta)
+    curvature[:, -1, -1] = np.maximum(curvature[:, -1, -1], 0)
+    covariance = np.linalg.inv(curvature + precision)
+    return _times(covariance, _times(curvature, beta) + gradient + mean @ precision), covariance
+
+
+def learn_population(panel: StorePanel, *, steps: int = 20) -> Population:
+    r"""Estimate the population of a chain by expectation and maximisation.
+
+    Each step expands the stores' likelihoods (NB1) at their peaks, and takes :math:`B` and
+    :math:`\Sigma` from the normal posteriors. Five invented stores with differences of 0.1
+    keep a small chain's estimate away from its edges.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        Stores with history.
+    steps : int
+        Steps.
+
+    Returns
+    -------
+    Population
+        Without effects of weeks; :func:`learn_weeks` adds them.
+
+    Examples
+    --------
+    >>> from helpers.stores.load import as_store_panel
+    >>> from helpers.stores.simulate import simulate_stores
+    >>> market = simulate_stores(40, seed=1, n_days=400)
+    >>> chain = learn_population(as_store_panel(market.data), steps=5)
+    >>> promo = chain.features.index("promo")
+    >>> bool(abs(chain.stores[:, promo].mean() - market.truth["population"].promo) < 0.1)
+    True
+    """
+    contrasts = calendar_contrasts(panel)
+    cells, attributes = _cells(panel, contrasts.to_numpy()), store_contrasts(panel)
+    gram = attributes.T @ attributes + np.diag([0.0] + [_PRIOR_STORES] * (attributes.shape[1] - 1))
+    n_stores = len(panel.stores)
+
+    def fitted(beta):
+        return np.linalg.solve(gram, attributes.T @ beta)
+
+    beta = _start(cells)
+    beta[:, -1] = np.clip(beta[:, -1], *np.quantile(beta[:, -1], [0.05, 0.95]))
+    size = beta.shape[1]
+    covariance = np.cov((beta - attributes @ fitted(beta)).T) + 0.01 * np.eye(size)
+    regression = fitted(beta)
+    for _ in range(steps):
+        precision, mean = np.linalg.inv(covariance), attributes @ regression
+        beta = _newton(cells, beta, mean, precision, 2)
+        centre, spread = _normal(cells, beta, mean, precision)
+        regression = fitted(centre)
+        off = centre - attributes @ regression
+        total = off.T @ off + spread.sum(0) + _PRIOR_STORES * _PRIOR_SD**2 * np.eye(size)
+        covariance = total / (n_stores + _PRIOR_STORES)
+    nothing = pd.Series(dtype=float)
+    return Population(tuple(contrasts), regression, covariance, beta, nothing)
+
+
+def log_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:
+    """Log mean of each store and day, without effects of weeks.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        Stores and days.
+    coef : array, shape (S, J)
+        Contrasts of the stores.
+
+    Returns
+    -------
+    array, shape (S, T)
+        A day without a row gets the value of some pattern: mask it.
+    """
+    eta = coef @ calendar_contrasts(panel).to_numpy().T
+    return np.take_along_axis(eta, np.maximum(panel.pattern, 0), axis=1)
+
+
+def _noise(panel: StorePanel, log_mean: np.ndarray, weekly: bool):
+    """Effects of weeks on the chain and their spread over stores, log dispersion of stores."""
+    number = week_of(panel.dates)
+    first, n_weeks = number[0], number[-1] - number[0] + 1
+    index = (np.arange(len(log_mean))[:, None] * n_weeks + number - first).ravel()
+
+    def by_week(values):
+        return np.bincount(index, values.ravel(), len(log_mean) * n_weeks).reshape(-1, n_weeks)
+
+    observed, mean = np.isfinite(panel.sales), np.exp(log_mean)
+    sales = np.nan_to_num(panel.sales)
+    effect, variance = np.zeros(n_weeks), 0.0
+    if weekly:
+        rest = np.where(observed, sales / mean - 1, 0.0)
+        n = by_week(observed)
+        # a store has as much to say on a week as it has days, and half a store says nothing
+        effect = np.log1p(np.clip(by_week(rest).sum(0) / (n.sum(0) + 5), -0.8, 4))
+        mean = mean * np.exp(effect[number - first])
+        rest = np.where(observed, sales / mean - 1, 0.0)
+        pairs = (n * (n - 1)).sum()
+        # two days of a week share its effect and nothing else
+        variance = max((by_week(rest) ** 2 - by_week(rest**2)).sum() / max(pairs, 1), 1e-6)
+    share = np.where(observed, sales / mean - 1, 0.0) ** 2
+    excess = np.where(observed, (share - variance) * mean, 0).sum(1) / observed.sum(1) - 1
+    lowest = max(np.quantile(excess, 0.05), 0.05)
+    return (
+        pd.Series(effect, index=np.arange(first, first + n_weeks)),
+        np.sqrt(variance),
+        np.log(np.maximum(excess, lowest)),
+    )
+
+
+def learn_weeks(population: Population, panel: StorePanel) -> Population:
+    """Take weeks apart from days: effects of past weeks, their spread, and what a day adds.
+
+    Moments of the residuals: the mean over stores is the chain's week, the covariance of two days
+    of one week is the spread of a store's own, and the rest is the days' dispersion.
+
+    Parameters
+    ----------
+    population : Population
+        As :func:`learn_population` returns it.
+    panel : StorePanel
+        The panel that it was learnt from.
+
+    Returns
+    -------
+    Population
+        With weeks, and a dispersion of days only.
+
+    Examples
+    --------
+    >>> from helpers.stores.load import as_store_panel
+    >>> from helpers.stores.simulate import StoresTruth, simulate_stores
+    >>> market = simulate_stores(40, seed=1, n_days=400, truth=StoresTruth(week_sd=0.1))
+    >>> panel = as_store_panel(market.data)
+    >>> chain = learn_weeks(learn_population(panel, steps=5), panel)
+    >>> bool(0.08 < chain.week_sd < 0.12)
+    True
+    """
+    log_mean = log_means(panel, population.stores[:, :-1])
+    weeks, week_sd, dispersion = _noise(panel, log_mean, weekly=True)
+    return _with_dispersion(replace(population, weeks=weeks, week_sd=week_sd), dispersion)
+
+
+def _with_dispersion(population: Population, dispersion: np.ndarray) -> Population:
+    regression, covariance = population.regression.copy(), population.covariance.copy()
+    regression[:, -1] = 0
+    regression[0, -1] = dispersion.mean()
+    covariance[-1] = covariance[:, -1] = 0
+    covariance[-1, -1] = dispersion.var() + 1e-4
+    stores = np.column_stack([population.stores[:, :-1], dispersion])
+    return replace(population, regression=regression, covariance=covariance, stores=stores)
+
+
+def share_effects(population: Population, panel: StorePanel, *, level: bool) -> Population:
+    """Forbid the stores to differ, except in dispersion and, if wanted, in level.
+
+    Parameters
+    ----------
+    population : Population
+        As :func:`learn_population` returns it.
+    panel : StorePanel
+        The panel that it was learnt from.
+    level : bool
+        Whether each store keeps a level: a pooled regression with a shrunken store level. Else
+        all stores are one: complete pooling.
+
+    Returns
+    -------
+    Population
+        Level and dispersion estimated anew under this constraint.
+    """
+    size = population.covariance.shape[0]
+    attributes = store_contrasts(panel)
+    mean = population.stores.mean(0)
+    regression = np.zeros_like(population.regression)
+    regression[0] = mean
+    log_mean = log_means(panel, np.tile(mean[:-1], (len(panel.stores), 1)))
+    expected = np.where(np.isfinite(panel.sales), np.exp(log_mean), 0).sum(1)
+    own = np.log(np.maximum(np.nansum(panel.sales, 1), 0.5) / expected)
+    covariance = 1e-8 * np.eye(size)
+    shift = np.linalg.lstsq(attributes, own, rcond=None)[0]
+    regression[:, 0] += shift
+    if level:
+        covariance[0, 0] = (own - attributes @ shift).var()
+        log_mean += own[:, None]
+    else:
+        log_mean += (attributes @ shift)[:, None]
+    _, _, dispersion = _noise(panel, log_mean, weekly=False)
+    shared = replace(population, regression=regression, covariance=covariance)
+    return _with_dispersion(shared, dispersion)
+
+
+def meet_stores(population: Population, panel: StorePanel, days: np.ndarray) -> NewStores:
+    """Posterior of stores from some of their days, the population kept.
+
+    Parameters
+    ----------
+    population : Population
+        Where they come from.
+    panel : StorePanel
+        The stores, of the same features.
+    days : array of bool, shape (T,)
+        Days known. None at all is allowed: then they are draws from the population.
+
+    Returns
+    -------
+    NewStores
+        One normal posterior a store.
+
+    Raises
+    ------
+    ValueError
+        If the features are others.
+
+    Examples
+    --------
+    >>> from helpers.stores.load import as_store_panel
+    >>> from helpers.stores.simulate import simulate_stores
+    >>> panel = as_store_panel(simulate_stores(40, seed=1, n_days=400).data)
+    >>> chain = learn_population(panel.take(slice(30)), steps=3)
+    >>> widths = [meet_stores(chain, panel.take(slice(30, None)), np.arange(400) < n)
+    ...     .covariance[:, 0, 0].mean() for n in (0, 7, 28)]
+    >>> bool(widths[0] > widths[1] > widths[2])
+    True
+    """
+    contrasts = calendar_contrasts(panel)
+    if tuple(contrasts) != population.features:
+        raise ValueError("the stores must have the features of the population")
+    mean = store_contrasts(panel) @ population.regression
+    covariance, known = population.covariance, np.flatnonzero(days)
+    if not known.size:
+        return NewStores(
+            population, mean, np.broadcast_to(covariance, (len(mean), *covariance.shape)), known
+        )
+    x = contrasts.to_numpy()
+    sub = panel.observed(days).take(days=slice(known[0], known[-1] + 1))
+    number, weeks = week_of(sub.dates), np.empty(0, int)
+    if population.week_sd:
+        weeks = np.unique(number)[-RECENT_WEEKS:]
+        slot = np.searchsorted(weeks, number, side="right")  # 0: an older week
+        own = np.eye(weeks.size + 1)[:, 1:].repeat(len(x), axis=0)
+        x = np.concatenate([np.tile(x, (weeks.size + 1, 1)), own], axis=1)
+        pattern = np.where(sub.pattern < 0, -1, sub.pattern + len(contrasts) * slot)
+        sub = replace(sub, pattern=pattern.astype(np.int32))
+        size, n_weeks = mean.shape[1], weeks.size
+        past = population.weeks.reindex(weeks, fill_value=0.0)
+        mean = np.insert(mean, [size - 1] * n_weeks, past.to_numpy(), axis=1)
+        keep = np.r_[: size - 1, size - 1 + n_weeks]
+        covariance = population.week_sd**2 * np.eye(size + n_weeks)
+        covariance[np.ix_(keep, keep)] = population.covariance
+    cells = _cells(sub, x, float(mean[:, -1].mean()))
+    precision = np.linalg.inv(covariance)
+    beta = _newton(cells, mean.copy(), mean, precision, 30)
+    return NewStores(population, *_normal(cells, beta, mean, precision), weeks)
+
+
+def predict_sales(
+    stores: NewStores,
+    panel: StorePanel,
+    days: np.ndarray,
+    *,
+    n_draws: int,
+    seed: int,
+    weeks: pd.DataFrame | None = None,
+) -> np.ndarray:
+    """Draws of the stores' sales on some days.
+
+    Parameters
+    ----------
+    stores : NewStores
+        Their posterior.
+    panel : StorePanel
+        The same stores; of the days to come only the calendar is used.
+    days : array of bool, shape (T,)
+        Days to predict.
+    n_draws : int
+        Draws.
+    seed : int
+        Seed.
+    weeks : pandas.DataFrame, optional
+        Columns ``mean`` and ``sd`` of the chain's effect by week to come (:func:`week_of`). By
+        default, means of zero with the standard deviation of the past weeks.
+
+    Returns
+    -------
+    array of float32, shape (n_draws, S, days)
+        Sales, also for closed days, as if the store were open.
+    """
+    rng = np.random.default_rng(seed)
+    population, future = stores.population, panel.take(days=np.flatnonzero(days))
+    number, j = week_of(future.dates), len(population.features)
+    ahead, place = np.unique(number, return_inverse=True)
+    n_stores = len(panel.stores)
+    root = np.linalg.cholesky(stores.covariance + 1e-12 * np.eye(stores.centre.shape[1]))
+    if population.week_sd:
+        if weeks is None:
+            weeks = pd.DataFrame({"mean": 0.0, "sd": population.weeks.std()}, index=ahead)
+        week_mean, chain_sd = weeks.reindex(ahead)[["mean", "sd"]].to_numpy().T
+        running = {int(w): k for k, w in enumerate(stores.weeks) if w in ahead}
+    draws = np.empty((n_draws, n_stores, number.size), np.float32)
+    for k in range(n_draws):
+        beta = stores.centre + _times(root, rng.standard_normal(stores.centre.shape))
+        eta, spread = log_means(future, beta[:, :j]), np.exp(np.clip(beta[:, -1:], -10, 20))
+        if population.week_sd:
+            effect = week_mean + chain_sd * rng.standard_normal(ahead.size)
+            effect = effect + population.week_sd * rng.standard_normal((n_stores, ahead.size))
+            for w, slot in running.items():  # a week that has begun keeps its effect
+                effect[:, np.searchsorted(ahead, w)] = beta[:, j + slot]
+            eta = eta + effect[:, place]
+        mean = np.exp(np.clip(eta, -20, 16))
+        draws[k] = rng.poisson(rng.gamma(np.maximum(mean / spread, 1e-9)) * spread)
+    return draws

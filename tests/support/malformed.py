@@ -1,0 +1,359 @@
+"""Malformed tables of own data, each with a part of the message that it must give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+Transformer = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def good_frame(n_days: int = 90) -> pd.DataFrame:
+    """A small table that passes every check; two rows a day, city A first."""
+    rng = np.random.default_rng(0)
+    day = np.arange(n_days)
+    return pd.DataFrame(
+        {
+            "date": np.repeat(pd.date_range("2023-01-02", periods=n_days).strftime("%Y-%m-%d"), 2),
+            "city": np.tile(["A", "B"], n_days),
+            "sales": rng.normal(500, 20, 2 * n_days).round(1),
+            "ads": np.column_stack([day % 30 < 10, day % 40 > 30]).astype(int).ravel(),
+            "event": [None] * (2 * n_days),
+        }
+    )
+
+
+def _put(column: str, value, rows=slice(20, 21)) -> Transformer:
+    """Write ``value`` into ``column`` at row positions; 20 is city A on 2023-01-12."""
+
+    def change(frame):
+        frame = frame.astype({column: object})
+        frame.iloc[rows, frame.columns.get_loc(column)] = value
+        return frame
+
+    return change
+
+
+def _third_city(frame):
+    return pd.concat([frame, frame[frame["city"] == "A"].assign(city="C")])
+
+
+def _no_common_period(frame):
+    late = pd.to_datetime(frame["date"]) + pd.Timedelta(days=400)
+    return frame.assign(
+        date=frame["date"].where(frame["city"] == "A", late.dt.strftime("%Y-%m-%d"))
+    )
+
+
+#: Name to (change of the good table, part of the message).
+MALFORMED: dict[str, tuple[Transformer, str]] = {
+    "missing column": (
+        lambda frame: frame.rename(columns={"sales": "orders"}),
+        "sales: column missing (present: date, city, orders, ads, event); rename or add it",
+    ),
+    "two missing columns": (
+        lambda frame: frame[["sales"]],
+        "date, city: columns missing (present: sales); rename or add them",
+    ),
+    "unreadable date": (
+        _put("date", "12/01/2023"),
+        "date: 1 unreadable date (first '12/01/2023' in row 22); write dates as YYYY-MM-DD",
+    ),
+    "impossible date": (
+        _put("date", "2023-02-30"),
+        "date: 1 unreadable date (first '2023-02-30' in row 22); write dates as YYYY-MM-DD",
+    ),
+    "time within a day": (
+        _put("date", "2023-01-12 06:00"),
+        "date: 1 time within a day (first '2023-01-12 06:00' in row 22); "
+        "add sales up to one row a day",
+    ),
+    "repeated row": (
+        lambda frame: pd.concat([frame, frame.iloc[[20]]]),
+        "date, city: 1 repeated row (first 2023-01-12, A in row 182); "
+        "add them up or drop the repeats",
+    ),
+    "calendar gap": (
+        lambda frame: frame.drop(index=[20, 22]),
+        "date: 2 days missing in A (first 2023-01-12); add a row for each day, "
+        "with sales blank where A was closed",
+    ),
+    "negative sales": (
+        _put("sales", -12.0),
+        "sales: 1 negative value (first -12.0 on 2023-01-12 in A); set refunds to 0 or drop them",
+    ),
+    "sales in words": (
+        _put("sales", "1,234.5", slice(20, 23, 2)),
+        "sales: 2 non-numeric values (first '1,234.5' on 2023-01-12 in A); "
+        "write numbers with a decimal point, without thousands separators or units",
+    ),
+    "infinite sales": (
+        _put("sales", np.inf),
+        "sales: 1 infinite value (first inf on 2023-01-12 in A); correct the export",
+    ),
+    "constant sales": (
+        _put("sales", 500.0, slice(1, None, 2)),
+        "sales: constant in B (always 500.0 from 2023-01-02); check the export or use another city",
+    ),
+    "mostly blank sales": (
+        _put("sales", None, slice(1, 101, 2)),
+        "sales: blank on 50 of 90 common days (first 2023-01-02 in B); fill in the sales, "
+        "or use a period when both cities are open on most days",
+    ),
+    "too few days": (
+        lambda frame: frame.iloc[:90],
+        "date: 45 common days (A runs 2023-01-02 to 2023-02-15 and "
+        "B runs 2023-01-02 to 2023-02-15), at least 60 are needed; add days",
+    ),
+    "no common period": (
+        _no_common_period,
+        "date: no common period (A runs 2023-01-02 to 2023-04-01 and "
+        "B runs 2024-02-06 to 2024-05-05); use cities whose days overlap",
+    ),
+    "ads always on": (
+        _put("ads", 2.5, slice(0, None, 2)),
+        "ads: on every day in A (always 2.5) while both cities are open; "
+        "use a period with and without ads, or leave the column out",
+    ),
+    "ads never on": (
+        _put("ads", 0, slice(None)),
+        "ads: never on in A or B while both cities are open; "
+        "use a period with and without ads, or leave the column out",
+    ),
+    "negative ads": (
+        _put("ads", -1),
+        "ads: 1 negative value (first -1 on 2023-01-12 in A); write 0 where no ads ran",
+    ),
+    "ads in words": (
+        _put("ads", "yes"),
+        "ads: 1 non-numeric value (first 'yes' on 2023-01-12 in A); write numbers",
+    ),
+    "blank ads": (
+        _put("ads", None),
+        "ads: 1 blank value (first on 2023-01-12 in A); write 0 where no ads ran",
+    ),
+    "blank city": (
+        _put("city", None),
+        "city: 1 blank value (first in row 22); write the city on every row",
+    ),
+    "one city": (
+        lambda frame: frame[frame["city"] == "A"],
+        "city: 1 in the table (A), two are needed; add the other city's rows",
+    ),
+    "three cities": (
+        _third_city,
+        "city: 3 in the table (A, B, C), two are needed; name two of them in CITIES",
+    ),
+}
+
+
+def good_price_frame(n_regions: int = 4, n_stores: int = 3, n_weeks: int = 8) -> pd.DataFrame:
+    """A small panel of prices that passes every check; sorted by region, store and week."""
+    rng = np.random.default_rng(0)
+    shape = n_regions, n_stores, n_weeks
+    region, store, week = (axis.ravel() for axis in np.indices(shape))
+    price = rng.uniform(1, 2, region.size).round(2)
+    return pd.DataFrame(
+        {
+            "region_id": np.array(["north", "east", "south", "west"])[region],
+            "store_id": store,
+            "time_step": week,
+            "price": price,
+            "quantity": (9 * price**-2.0 * rng.lognormal(0, 0.2, region.size)).round(3),
+            "median_income": 30.0 + region,
+        }
+    )
+
+
+#: As ``MALFORMED``, for prices; row position 20 is store 2 of region north in week 4.
+MALFORMED_PRICES: dict[str, tuple[Transformer, str]] = {
+    "missing column": (
+        lambda frame: frame.drop(columns="store_id"),
+        "store_id: column missing (present: region_id, time_step, price, quantity, median_income); "
+        "rename or add it",
+    ),
+    "no time": (
+        lambda frame: frame.drop(columns="time_step"),
+        "time_step: column missing (present: region_id, store_id, price",
+    ),
+    "two times": (
+        lambda frame: frame.assign(date="2024-01-01"),
+        "time_step, date: both are given; drop one of them",
+    ),
+    "unknown column": (
+        lambda frame: frame.assign(colour="red"),
+        "colour: unknown column (known: region_id, store_id, time_step, date, price, quantity, "
+        "median_income, cost); drop or rename it",
+    ),
+    "unknown columns": (
+        lambda frame: frame.assign(colour="red", item_id=0),
+        "colour, item_id: unknown columns (known: region_id, store_id, time_step, date, price, "
+        "quantity, median_income, cost); drop or rename them",
+    ),
+    "price of zero": (
+        _put("price", 0.0, slice(20, 22)),
+        "price: 2 values not above zero (first 0.0 in row 22); "
+        "its logarithm does not exist: correct the value or drop the row",
+    ),
+    "negative quantity": (
+        _put("quantity", -1.5),
+        "quantity: 1 value not above zero (first -1.5 in row 22); its logarithm",
+    ),
+    "price in words": (
+        _put("price", "1,50"),
+        "price: 1 non-numeric value (first '1,50' in row 22); write numbers with a decimal point",
+    ),
+    "infinite quantity": (
+        _put("quantity", np.inf),
+        "quantity: 1 infinite value (first inf in row 22); correct the export",
+    ),
+    "blank quantity": (
+        _put("quantity", None),
+        "quantity: 1 blank value (first in row 22); drop the row or fill it in",
+    ),
+    "income of zero": (
+        _put("median_income", 0.0, slice(0, 24)),
+        "median_income: 24 values not above zero (first 0.0 in row 2); an income is positive: ",
+    ),
+    "cost of zero": (
+        lambda frame: frame.assign(cost=0.0),
+        "cost: 96 values not above zero (first 0.0 in row 2); its logarithm does not exist",
+    ),
+    "blank region": (
+        _put("region_id", None),
+        "region_id: 1 blank value (first in row 22); write the region_id on every row",
+    ),
+    "blank store": (
+        _put("store_id", " "),
+        "store_id: 1 blank value (first ' ' in row 22); write the store_id on every row",
+    ),
+    "blank time": (
+        _put("time_step", None),
+        "time_step: 1 blank value (first in row 22); number the time of every row",
+    ),
+    "time in words": (
+        _put("time_step", "week 4"),
+        "time_step: 1 non-numeric value (first 'week 4' in row 22); write numbers",
+    ),
+    "unreadable date": (
+        lambda frame: frame.rename(columns={"time_step": "date"}),
+        "date: 96 unreadable dates (first 0 in row 2); write dates as YYYY-MM-DD",
+    ),
+    "repeated row": (
+        _put("time_step", 3),
+        "region_id, store_id, time_step: 1 repeated row (first north, 2, 3 in row 22); "
+        "add them up or drop the repeats",
+    ),
+    "one price": (
+        _put("price", 1.5, slice(24, 48)),
+        "price: one price only in region east (always 1.5); "
+        "an elasticity needs two: add time or drop the region",
+    ),
+    "income varies": (
+        _put("median_income", 31.5),
+        "median_income: not constant in region north (first 31.5 in row 22, after 30); "
+        "give each region one value",
+    ),
+    "two regions": (
+        lambda frame: frame.iloc[:48],
+        "region_id: 2 in the table (east, north), at least 3 are needed; add regions",
+    ),
+}
+
+
+def good_media_frame(n_weeks: int = 120) -> pd.DataFrame:
+    """A small table of media that passes every check; one row a week."""
+    rng = np.random.default_rng(0)
+    week = np.arange(n_weeks)
+    spend = rng.gamma(2.0, 50.0, (n_weeks, 2)).round(2)
+    season = 200 * np.sin(2 * np.pi * week / 52)
+    return pd.DataFrame(
+        {
+            "date": pd.date_range("2021-01-03", periods=n_weeks, freq="7D").strftime("%Y-%m-%d"),
+            "sales": (1000 + season + spend.sum(axis=1) + rng.normal(0, 40, n_weeks)).round(1),
+            "tv": spend[:, 0],
+            "radio": spend[:, 1],
+            "promo": (week % 9 == 0).astype(int),
+        }
+    )
+
+
+#: As ``MALFORMED``, for media; row position 20 is the week of 2021-05-23.
+MALFORMED_MEDIA: dict[str, tuple[Transformer, str]] = {
+    "missing column": (
+        lambda frame: frame.drop(columns="tv"),
+        "tv: column missing (present: date, sales, radio, promo); rename or add it",
+    ),
+    "unreadable date": (
+        _put("date", "23/05/2021"),
+        "date: 1 unreadable date (first '23/05/2021' in row 22); write dates as YYYY-MM-DD",
+    ),
+    "repeated date": (
+        _put("date", "2021-01-03"),
+        "date: 1 repeated row (first 2021-01-03 in row 22); add them up or drop the repeats",
+    ),
+    "gap": (
+        lambda frame: frame.drop(index=20),
+        "date: 1 gap (first after 2021-05-16, 14 days); give each week a row, "
+        "with 0 where nothing was spent",
+    ),
+    "monthly": (
+        lambda frame: frame.assign(
+            date=pd.date_range("2001-01-01", periods=len(frame), freq="MS").strftime("%Y-%m-%d")
+        ),
+        "date: most rows are 31 days apart; add the table up to weeks or to days",
+    ),
+    "negative spend": (
+        _put("radio", -3.5),
+        "radio: 1 negative value (first -3.5 on 2021-05-23); set refunds to 0 or book them",
+    ),
+    "spend in words": (
+        _put("tv", "1,5"),
+        "tv: 1 non-numeric value (first '1,5' on 2021-05-23); write numbers with a decimal point",
+    ),
+    "blank spend": (
+        _put("tv", None),
+        "tv: 1 blank value (first on 2021-05-23); write 0 where nothing was spent",
+    ),
+    "blank sales": (
+        _put("sales", None),
+        "sales: 1 blank value (first on 2021-05-23); fill it in",
+    ),
+    "no spend": (
+        lambda frame: frame.assign(tv=0),
+        "tv: zero on every date; drop it, or check the export",
+    ),
+    "constant spend": (
+        lambda frame: frame.assign(tv=7.5),
+        "tv: 120 values and all the same (first 7.5 on 2021-01-03); a constant teaches nothing",
+    ),
+    "no sales": (
+        lambda frame: frame.assign(sales=0),
+        "sales: zero on every date; drop it, or check the export",
+    ),
+    "constant control": (
+        lambda frame: frame.assign(promo=1),
+        "promo: 120 values and all the same (first 1.0 on 2021-01-03); a constant teaches nothing",
+    ),
+    "too few weeks": (
+        lambda frame: frame.iloc[:15],
+        "date: 15 weeks to fit for 19 parameters; add rows, or name fewer channels and controls",
+    ),
+}
+
+
+def good_store_frame() -> pd.DataFrame:
+    """Two months of a few stores."""
+    from helpers.stores.simulate import simulate_stores
+
+    frame = simulate_stores(6, seed=1, n_days=60).data.reset_index(drop=True)
+    return frame.assign(date=frame["date"].dt.strftime("%Y-%m-%d"))
+
+
+MALFORMED_STORES: dict[str, tuple[Transformer, str]] = {
+    "missing column": (lambda frame: frame.drop(columns="promo"), "promo: column missing"),
+    "unknown holiday": (_put("state_holiday", "x"), "state_holiday: 1 unknown code (first 'x' on"),
+    "negative sales": (_put("sales", -3), "sales: 1 negative value (first -3 on"),
+}

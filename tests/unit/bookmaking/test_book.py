@@ -1,0 +1,475 @@
+"""The machine without its kernels: parameters, digests, Markdown, pages and the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from tiny_book import tiny_book, write_chapter
+
+from helpers.bookmaking import performance, render
+from helpers.bookmaking.book import Book, parameterised, write_atomically
+from helpers.bookmaking.cli import CHECKOUT, main
+from helpers.bookmaking.errors import BuildError, UsageError
+from helpers.bookmaking.execute import Result, digest, execute_book, kernel_environment
+from helpers.bookmaking.parameters import parse_assignments, read_parameters, with_parameters
+from helpers.bookmaking.plain_markdown import MISSING, with_plain_markdown
+from helpers.bookmaking.render import figure_apart, render_book, stage_book
+from helpers.bookmaking.status import status_tables
+
+RECORD = {
+    "seconds": 75.4,
+    "peak_mb": 640,
+    "date": "2025-01-31",
+    "commit": "abc",
+    "profile": "full",
+    "python": "3.12.1",
+    "versions": {"pymc": "6.3"},
+    "stderr": [],
+}
+
+
+def notebook_of(source: str, tags=("parameters",)) -> nbformat.NotebookNode:
+    return new_notebook(cells=[new_code_cell(source, metadata={"tags": list(tags)})])
+
+
+# Parameters
+
+
+def test_values_replace_defaults_and_comments_stay():
+    notebook = notebook_of(
+        'DRAWS = 1000  # four chains\nCITIES = [\n    "ä",\n    "b",\n]\nNAME = "é"; LAST = None'
+    )
+    changed = with_parameters(notebook, {"DRAWS": 7, "CITIES": ["x", "y"], "LAST": True})
+    assert changed.cells[0].source == (
+        'DRAWS = 7  # four chains\nCITIES = ["x", "y"]\nNAME = "é"; LAST = True'
+    )
+    assert "1000" in notebook.cells[0].source  # the original is untouched
+
+
+def test_one_parameters_cell_is_needed():
+    with pytest.raises(UsageError, match="0 cells are tagged parameters"):
+        read_parameters(notebook_of("DRAWS = 1", tags=()))
+
+
+def test_assignments_are_yaml():
+    texts = ["A=1.5", "B=null", "C=[1, 2]", "D=x=y", "E=2021-03-01", "F=false", "G="]
+    assert parse_assignments(texts) == {
+        "A": 1.5,
+        "B": None,
+        "C": [1, 2],
+        "D": "x=y",
+        "E": "2021-03-01",
+        "F": False,
+        "G": None,
+    }
+
+
+@pytest.mark.parametrize("text", ["DRAWS", "=1", "A-B=1", "A=[1"])
+def test_other_assignments_are_refused(text):
+    with pytest.raises(UsageError, match=re.escape(text)):
+        parse_assignments([text])
+
+
+# Chapters and profiles
+
+
+@pytest.mark.parametrize("name", ["2", "02", "two", "tw", "two.ipynb"])
+def test_chapter_is_found(tmp_path, name):
+    book = tiny_book(tmp_path, one="1", two="2", three="3")
+    assert book.chapter(name).stem == "two"
+
+
+@pytest.mark.parametrize(("name", "message"), [("9", "is no chapter"), ("", "several")])
+def test_other_chapters_are_refused_with_a_list(tmp_path, name, message):
+    with pytest.raises(UsageError, match=rf"^{name} .*{message}.*:\n   1 one\n   2 two"):
+        tiny_book(tmp_path, one="1", two="2").chapter(name)
+
+
+def test_unknown_parameters_are_refused_with_a_list(tmp_path):
+    chapter = tiny_book(tmp_path, one="1").chapters[0]
+    with pytest.raises(UsageError, match=r"no parameter DRAW; there are:\n  DRAWS = 1000"):
+        parameterised(chapter, {"DRAW": 1})
+
+
+def test_profiles(tmp_path):
+    book = tiny_book(tmp_path, one="1")
+    profiles = tmp_path / "notebooks" / "profiles.yml"
+    assert book.overrides("full") == {}
+    profiles.write_text("smoke: {one: {DRAWS: 10}}")
+    assert book.overrides("smoke") == {"one": {"DRAWS": 10}}
+    with pytest.raises(UsageError, match="no profile; there are: full, smoke"):
+        book.overrides("fast")
+    profiles.write_text("smoke: {07-gone: {DRAWS: 10}}")
+    with pytest.raises(UsageError, match="no chapter 07-gone"):
+        book.overrides("smoke")
+
+
+# What makes a notebook run again
+
+
+def test_digest_follows_all_inputs_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.delenv("MARKET_BOOK_DATA", raising=False)
+    book = tiny_book(tmp_path / "book", one="1")
+    path = book.chapters[0]
+
+    def now(**values):
+        return digest(book, parameterised(path, values))
+
+    seen = [now()]
+    bookmaking = book.root / "helpers" / "bookmaking"
+    bookmaking.mkdir()
+    (bookmaking / "render.py").write_text("changed = True")
+    (book.root / "helpers" / "__pycache__").mkdir()
+    (book.root / "helpers" / "__pycache__" / "model.pyc").write_text("byte-code")
+    write_chapter(path, "1", new_markdown_cell("More prose."))
+    assert now() == seen[0]
+
+    seen.append(now(DRAWS=10))
+    own = tmp_path / "own.csv"
+    own.write_text("a")
+    seen.append(now(DATA_PATH=str(own)))
+    own.write_text("b")
+    seen.append(now(DATA_PATH=str(own)))
+    (book.root / "helpers" / "model.py").write_text("LIFT = 2\n")
+    seen.append(now())
+    (book.root / "requirements.lock").write_text("numpy==3\n")
+    seen.append(now())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").write_text("c")
+    monkeypatch.setenv("MARKET_BOOK_DATA", str(tmp_path / "data"))
+    seen.append(now())
+    (tmp_path / "data" / "train.csv").write_text("d")
+    seen.append(now())
+    write_chapter(path, "1 + 1")
+    seen.append(now())
+    assert len(set(seen)) == len(seen)
+
+
+def test_kernels_see_absolute_data_and_no_settings_that_slow_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARKET_BOOK_DATA", "data")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    environment = kernel_environment(tmp_path)
+    assert environment["MARKET_BOOK_DATA"] == str(tmp_path / "data")
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+    assert environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "deep" / "page.html"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "new \udc80")
+    assert [file.read_text() for file in path.parent.iterdir()] == ["old"]
+
+
+# Markdown of the report
+
+
+def glue(name, text):
+    mime = "application/papermill.record/"
+    scrap = {"scrapbook": {"name": name, "mime_prefix": mime}}
+    return new_output("display_data", {f"{mime}text/plain": repr(text)}, metadata=scrap)
+
+
+def report_markdown(tmp_path, source):
+    bibliography = tmp_path / "references.bib"
+    bibliography.write_text(
+        "@book{one, title={A}, author={Gelman, Andrew}, year={2013}}\n"
+        "@article{many, title={B}, year={2006}, author={A, X and B, Y and C, Z}}\n"
+    )
+    figure = {"figure": {"name": "fig-lift", "caption": "The lift, {glue:text}`lift`."}}
+    drawn = new_code_cell("plot()", metadata={"mystnb": figure})
+    drawn.outputs = [glue("lift", "1.5")]
+    page = new_notebook(cells=[new_markdown_cell(source), drawn])
+    shown = with_plain_markdown(page, bibliography=bibliography)
+    assert shown.cells[1].outputs == []
+    assert shown.cells[2].source == '<a id="fig-lift"></a>**Figure 1.** The lift, 1.5.'
+    return shown.cells[0].source
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("Lift {glue:text}`lift` or {glue:text}`/notebooks/x.ipynb::lift:s`", "Lift 1.5 or 1.5"),
+        ("{glue:text}`bias`", MISSING),
+        ("{numref}`fig-lift`", "[Figure 1](#fig-lift)"),
+        ("{numref}`Fig. %s <fig-lift>`", "[Fig. 1](#fig-lift)"),
+        ("{term}`prior`, {term}`priors <prior>`", "prior, priors"),
+        ("{cite:t}`one` {cite:p}`many, one`", "Gelman (2013) (A et al., 2006; Gelman, 2013)"),
+        ("{math}`x^2` and {doc}`/book/data`", "$x^2$ and data"),
+        ("$$\ny = x\n$$ (eq-y)\nby {eq}`eq-y`", "$$\ny = x\n\\tag{1}$$\nby (1)"),
+        ("(sec-a)=\n## A", '<a id="sec-a"></a>\n## A'),
+        ("[the data](../book/data.md), [web](https://a.b)", "the data, [web](https://a.b)"),
+        ("```python\n{term}`x`\n```", "```python\n{term}`x`\n```"),
+        (":::{note}\nSee {glue:text}`lift`.\n:::", "> **Note**\n>\n> See 1.5."),
+        (
+            "````{admonition} Mind $x$\n:class: tip\nA\n```{math}\nx\n```\nB\n````\nC",
+            "> **Mind $x$**\n>\n> A\n> $$\n> x\n> $$\n> B\nC",
+        ),
+        ("```{bibliography}\n```\nA\n% a comment\nB", "A\nB"),
+    ],
+)
+def test_markdown_of_the_report_is_readable(tmp_path, source, shown):
+    assert report_markdown(tmp_path, source) == shown
+
+
+# Pages
+
+
+def executed(book: Book) -> list[Result]:
+    """Results as if every chapter had been executed and printed its name."""
+    results = []
+    for path in book.chapters:
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells[0].source = "# Prose of the executed copy"
+        notebook.cells[2].outputs = [new_output("stream", name="stdout", text=f"out {path.stem}")]
+        target = book.root / f"{path.stem}.ipynb"
+        nbformat.write(notebook, target)
+        results.append(Result(path.stem, target, {"name": path.stem, **RECORD}))
+    return results
+
+
+def test_status_names_time_memory_versions_and_commit():
+    tables = status_tables([("Two cities", Path("notebooks/part/one.ipynb"), RECORD)])
+    row = "| [Two cities](../notebooks/part/one.ipynb) | 1 min 15 s | 640 MB | 2025-01-31 | abc |"
+    assert row in tables
+    assert "| pymc | 6.3 |" in tables
+    assert "| python | 3.12.1 |" in tables
+    assert "Profile: full." in tables
+
+
+def test_pages_take_prose_from_the_source_and_outputs_from_the_run(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1")
+    stage_book(book, executed(book), tmp_path / "stage")
+    page = nbformat.read(tmp_path / "stage" / "notebooks" / "part" / "one.ipynb", as_version=4)
+    minutes = "*About 1 minute to read; it ran in 1 minute.*"
+    assert page.cells[0].source == f"# Chapter one\n\n{minutes}"
+    assert page.cells[2].outputs[0].text == "out one"
+    assert "Chapter one" in (tmp_path / "stage" / "book" / "status.md").read_text()
+    assert "execute_notebooks: 'off'" in (tmp_path / "stage" / "_config.yml").read_text()
+
+
+def test_the_performance_page_shows_the_benchmark(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1")
+    way = {"way": "by_sums", "seconds": 8.0, "cpu_seconds": 9.4, "draws": 4000}
+    way |= {"ess_bulk": 2000, "ess_tail": 2100}
+    record = {
+        "date": "2025-01-31",
+        "machine": "2 cores",
+        "load": [0.5, 1.0],
+        "versions": {"pymc": "6.3"},
+        "ways": [way | {"peak_mb": 640, "draws_mb": 1.6}],
+    }
+    (book.root / "book" / "performance.json").write_text(json.dumps(record))
+    (book.root / "book" / "performance.md").write_text("# Speed\n\n<!-- benchmark table -->\n")
+    stage_book(book, executed(book), tmp_path / "stage")
+    page = (tmp_path / "stage" / "book" / "performance.md").read_text()
+    columns = "Draws | Time | CPU time | Smallest ESS | ESS a second | To ESS 1000 | Peak memory"
+    assert f"| Way | {columns} | Kept | Runs |\n| :-- | --: |" in page  # no column is empty
+    assert "| by sums | 4000 | 8.0 s | 9 s | 2000 | 250 | 4.0 s | 640 MB | 2 MB | 1 |" in page
+    assert "**Choose** *by sums*: 4.0 s to an ESS of 1000, for which 2000 draws are enough." in page
+    assert "2025-01-31, 2 cores, load 0.5 to 1.0; pymc 6.3." in page
+    size = {"markets": 6, "weeks": 104, "channels": 3, "draws": 4000, "seconds": 72.4}
+    size |= {"cpu_seconds": 43.3, "rhat": 1.0035, "divergences": 0, "peak_mb": 1029}
+    size |= {"ess_bulk": 3100, "ess_tail": 2466}
+    (book.root / "book" / "performance_markets.json").write_text(
+        json.dumps(record | {"sizes": [size]})
+    )
+    (book.root / "book" / "performance.md").write_text("<!-- markets benchmark table -->\n")
+    stage_book(book, executed(book), tmp_path / "again")
+    page = (tmp_path / "again" / "book" / "performance.md").read_text()
+    row = "| 6 | 104 | 3 | 4000 | 72 s | 43 s | 1.004 | 2466 | 0 | 34.1 | 29 s | 1029 MB | 1 |"
+    assert row in page
+    assert "**Choose** 1700 draws in all" in page and "gave at least 2466" in page
+
+
+def test_a_page_shows_the_planted_errors(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1")
+    row = {"chapter": 1, "error": "a wrong sign", "caught by": "test_sign", "date": "2025-01-31"}
+    (book.root / "book" / "planted.json").write_text(json.dumps([row]))
+    (book.root / "book" / "planted.md").write_text("<!-- planted errors -->\n")
+    stage_book(book, executed(book), tmp_path / "stage")
+    page = (tmp_path / "stage" / "book" / "planted.md").read_text()
+    assert "| 1 | a wrong sign | `test_sign` | 2025-01-31 |" in page
+
+
+def test_the_performance_page_shows_the_stores(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1")
+    way = {"way": "variational_em", "stores": 1000, "data": "rossmann", "seconds": 3.21}
+    way |= {"fit_seconds": 1.2, "cpu_seconds": 4.4, "peak_mb": 432}
+    source = way | {"way": "as_in_the_source", "epochs": 6000, "epochs_run": 1500}
+    record = {"date": "2025-01-31", "machine": "2 cores", "load": [0.5, 1.0], "versions": {}}
+    record["ways"] = [source, way | {"loss": 6358.24, "loss_error": 0.03}]
+    (book.root / "book" / "performance_stores.json").write_text(json.dumps(record))
+    marker = "<!-- stores benchmark table -->"
+    (book.root / "book" / "performance.md").write_text(f"# Speed\n\n{marker}\n")
+    stage_book(book, executed(book), tmp_path / "stage")
+    page = (tmp_path / "stage" / "book" / "performance.md").read_text()
+    row = "| 1000 | rossmann | 6358.2 | 3.2 s | 1.2 s | 4 s | 432 MB | 1 |"
+    assert f"| variational em {row}" in page
+    assert "Of the source's 6000 epochs 1500 ran; the rest of its time is extrapolated" in page
+    assert "**Choose** *variational em* for the lowest loss, 6358.2 a store in 3.2 s" in page
+    assert marker not in page
+
+
+MEASURED = {"date": "2025-01-31", "machine": "2 cores", "load": [0.5, 1.0], "versions": {}}
+SAMPLED = {"seconds": 30.0, "compile_seconds": 20.0, "cpu_seconds": 33.0, "draws": 4000}
+SAMPLED |= {"rhat": 1.002, "ess_bulk": 2500, "ess_tail": 2000, "divergences": 0, "peak_mb": 700}
+
+
+def test_the_choice_counts_compilation_once():
+    slow = SAMPLED | {"way": "slow_draws", "compile_seconds": 1.0}
+    record = MEASURED | {"ways": [SAMPLED | {"way": "quick_draws"}, slow]}
+    table = performance.mix_table(record)
+    assert "| quick draws | 4000 | 30 s | 67% | 33 s | 1.002 | 2000 | 0 | 66.7 | 25 s |" in table
+    assert "**Choose** *slow draws*: 16 s to an ESS of 1000, for which 2000 draws" in table
+    assert "enough, against 25 s with *quick draws*." in table
+
+
+@pytest.mark.parametrize("fault", [{"rhat": 1.02}, {"divergences": 1}, {"ess_tail": 399}])
+def test_a_way_that_fails_the_diagnostics_is_not_chosen(fault):
+    faulty = SAMPLED | {"way": "faulty", "seconds": 21.0} | fault
+    record = MEASURED | {"ways": [faulty, SAMPLED | {"way": "sound"}]}
+    table = performance.mix_table(record)
+    assert "**Choose** *sound*: 25 s" in table and "; *faulty* did not pass the diag" in table
+    assert table.count("not passed") == 1
+    alone = performance.mix_table(MEASURED | {"ways": [faulty]})
+    assert "**choose** none of them" in alone
+
+
+def test_the_choice_is_among_ways_to_sample_the_same_thing():
+    rows = [
+        SAMPLED | {"way": "as_in_the_post", "days": 730, "seconds": 21.0},
+        SAMPLED | {"way": "shared_shocks_numba", "days": 730},
+        SAMPLED | {"way": "shared_shocks_again", "days": 730, "refit": True, "seconds": 7.0},
+        SAMPLED | {"way": "shared_shocks_numba", "days": 7300, "seconds": 22.0},
+    ]
+    rows[2]["compile_seconds"] = 0.0
+    table = performance.cities_table(MEASURED | {"ways": rows})
+    assert "**Choose** *shared shocks numba*: 25 s to an ESS of 1000" in table
+    assert "against" not in table
+    assert "a further data set of as many days takes 7.0 s, for an ESS of 2000." in table
+    grown = [SAMPLED | {"way": "nutpie"}, SAMPLED | {"way": "nutpie", "growth": 5, "seconds": 21}]
+    assert "against" not in performance.mix_table(MEASURED | {"ways": grown})
+
+
+def test_the_choice_of_a_guide_names_the_fastest_too():
+    way = {"stores": 1000, "data": "rossmann", "fit_seconds": 1.0, "cpu_seconds": 1.0}
+    way |= {"peak_mb": 400, "loss": 6357.0, "seconds": 3.0}
+    rows = [way | {"way": "fast"}, way | {"way": "best", "loss": 6355.0, "seconds": 8.0}]
+    rows.append(rows[1] | {"way": "small", "stores": 100, "loss": 6300.0})
+    table = performance.stores_table(MEASURED | {"ways": rows})
+    assert "**Choose** *best* for the lowest loss, 6355.0 a store in 8.0 s with 1000" in table
+    assert "; *fast* if time counts, 6357.0 in 3.0 s." in table
+
+
+def test_every_table_has_its_place_on_the_page():
+    page = (CHECKOUT / "book" / "performance.md").read_text()
+    for name, (marker, table) in performance.TABLES.items():
+        assert page.count(marker) == 1
+        record = json.loads((CHECKOUT / "book" / f"{name}.json").read_text())
+        assert "hoose**" in table(record)
+
+
+def test_a_figure_among_other_outputs_gets_a_cell_of_its_own():
+    mystnb = {"figure": {"name": "fig-a", "caption": "A"}}
+    cell = new_code_cell("plot()", id="a", metadata={"mystnb": mystnb, "tags": ["hide-cell"]})
+    text = new_output("stream", name="stdout", text="✓")
+    image = new_output("display_data", {"image/svg+xml": "<svg/>"})
+    cell.outputs = [text, image]
+    (apart,) = figure_apart(cell)
+    assert cell.outputs == [text]
+    assert "mystnb" not in cell.metadata
+    assert apart.outputs == [image]
+    assert apart.id == "a-figure"  # the same each time, or every build would render anew
+    assert apart.metadata == {"mystnb": mystnb, "tags": ["remove-input", "hide-output"]}
+    assert figure_apart(apart) == []  # alone already
+
+
+def test_rendering_is_skipped_when_nothing_changed_and_keeps_the_old_pages_when_it_fails(
+    tmp_path, monkeypatch
+):
+    book = tiny_book(tmp_path / "book", one="1")
+    results = executed(book)
+    html, work = tmp_path / "html", tmp_path / "work"
+    text = "rendered once"
+
+    def fake(stage, *, output):
+        if text is None:
+            raise BuildError("dangling")
+        (output / "_build" / "html").mkdir(parents=True)
+        (output / "_build" / "html" / "index.html").write_text(text)
+
+    monkeypatch.setattr(render, "jupyter_book", fake)
+    assert render_book(book, results, html=html, work=work)
+    assert not render_book(book, results, html=html, work=work)
+    write_chapter(book.chapters[0], "1", new_markdown_cell("More prose."))
+    text = None
+    with pytest.raises(BuildError, match="dangling"):
+        render_book(book, results, html=html, work=work)
+    assert (html / "index.html").read_text() == "rendered once"
+    text = "rendered twice"
+    assert render_book(book, results, html=html, work=work)
+    assert (html / "index.html").read_text() == "rendered twice"
+    assert not work.exists()
+
+
+def test_a_dangling_citation_stops_the_rendering(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1")
+    (book.root / "book" / "index.md").write_text("# A tiny book\n\nAs {cite:t}`nobody` says.\n")
+    with pytest.raises(BuildError, match="nobody"):
+        render_book(book, executed(book), html=tmp_path / "html", work=tmp_path / "work")
+    assert not (tmp_path / "html").exists()
+
+
+# The command line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["build", "9"], "9 is no chapter; there are:"),
+        (["run", "9", "--data", "own.csv", "--out", "out"], "9 is no chapter"),
+        (["run", "1", "--data", "gone.csv", "--out", "out"], "gone.csv: no such file"),
+        (["run", "1", "--data", "own.csv", "--out", "own.csv"], "is not a directory"),
+        (["run", "1", "--data", "own.csv", "--out", "own.csv/out"], "is not a directory"),
+        (["run", "1", "--data", "own.csv", "--out", "out", "-p", "DRAWS"], "not NAME=VALUE"),
+        (["run", "1", "--data", "own.csv", "--out", "out", "-p", "N=1"], "no parameter N; there"),
+        (["run", "2", "--data", "own.csv", "--out", "out"], "takes no data"),
+    ],
+)
+def test_wrong_commands_exit_with_2_and_leave_nothing(
+    tmp_path, monkeypatch, capsys, arguments, message
+):
+    book = tiny_book(tmp_path / "book", one="1", two="2")
+    text = book.chapters[1].read_text()
+    book.chapters[1].write_text(text.replace("DATA_PATH = None", "N_WEEKS = 5"))
+    (tmp_path / "own.csv").write_text("a")
+    monkeypatch.chdir(tmp_path)
+    assert main(["--book", "book", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["book", "own.csv"]
+
+
+def test_no_book_no_command(tmp_path, capsys):
+    assert main(["--book", str(tmp_path), "list"]) == 2
+    assert "holds no book" in capsys.readouterr().err
+
+
+def test_list_shows_chapters_and_parameters(tmp_path, capsys):
+    tiny_book(tmp_path, one="1")
+    assert main(["--book", str(tmp_path), "list"]) == 0
+    assert " 1 one\n  Chapter one\n    DRAWS = 1000\n" in capsys.readouterr().out
+
+
+def test_an_unknown_parameter_in_a_profile_stops_before_anything_runs(tmp_path):
+    book = tiny_book(tmp_path, one="1")
+    (tmp_path / "notebooks" / "profiles.yml").write_text("smoke: {one: {DRAW: 10}}")
+    with pytest.raises(UsageError, match="no parameter DRAW"):
+        execute_book(book, profile="smoke")

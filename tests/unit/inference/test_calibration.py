@@ -1,0 +1,277 @@
+"""Ranks, their histograms, and the band that uniform ranks keep to."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytest
+
+from helpers.inference.calibration import (
+    LEAST_PVALUE,
+    RANK_DRAWS,
+    Check,
+    calibrate,
+    converged,
+    ecdf_band,
+    ecdf_pvalue,
+    outside,
+    passes,
+    plot_ecdfs,
+    plot_ranks,
+    pymc_check,
+    rank_band,
+    rank_counts,
+    rank_numbers,
+    rank_of,
+    rank_pvalue,
+    sampler_numbers,
+    stays,
+)
+from helpers.notebook import claims as notebook
+from helpers.notebook.style import COLOURS
+
+
+def test_ranks_of_exchangeable_draws_are_uniform():
+    rng = np.random.default_rng(1)
+    draws = rng.normal(size=(20_000, RANK_DRAWS + 1))
+    ranks = np.array([rank_of(one[0], one[1:]) for one in draws])
+    assert ranks.min() == 0 and ranks.max() == RANK_DRAWS
+    low, high = rank_band(20_000, probability=0.999)
+    counts = rank_counts(ranks)
+    assert counts.sum() == 20_000 and low <= counts.min() and counts.max() <= high
+
+
+def test_a_rank_counts_thinned_draws_of_all_chains():
+    draws = np.arange(1000.0).reshape(2, 500)
+    assert rank_of(-1, draws) == 0 and rank_of(1000, draws) == RANK_DRAWS
+    assert rank_of(500, draws) == pytest.approx(RANK_DRAWS / 2, abs=0.5)
+
+
+@pytest.mark.parametrize("n_histograms", [1, 12])
+def test_the_band_holds_all_bins_with_its_probability(n_histograms):
+    low, high = rank_band(200, n_histograms=n_histograms)
+    counts = np.random.default_rng(7).multinomial(200, [0.1] * 10, size=(4000, n_histograms))
+    inside = ((low <= counts) & (counts <= high)).all(axis=(1, 2)).mean()
+    assert 0.94 < inside < 0.985  # counts are whole: the band rounds outwards
+
+
+def test_a_study_leaves_the_band_where_its_p_value_is_small():
+    rng = np.random.default_rng(5)
+    band = rank_band(104, n_histograms=20)
+    p_values, inside = [], []
+    for _ in range(300):
+        ranks = pd.DataFrame(rng.integers(0, RANK_DRAWS + 1, size=(104, 20)))
+        p_values.append(rank_pvalue(ranks))
+        inside.append(all(stays(ranks[name], band) for name in ranks))
+    p_values, inside = np.array(p_values), np.array(inside)
+    assert p_values[inside].min() > 0.05 > p_values[~inside].max()
+    assert 0.01 < np.mean(~inside) < 0.08 and p_values.min() > LEAST_PVALUE
+    assert 0.1 < np.mean(p_values < 0.25) < 0.35
+
+
+def test_one_crowded_bar_among_many_histograms_fails_a_study():
+    ranks = pd.DataFrame(np.tile(np.arange(100), (20, 1)).T)
+    ranks.loc[:15, 3] = 55  # sixteen more in a bar of ten
+    assert rank_pvalue(ranks) < LEAST_PVALUE < rank_pvalue(ranks.drop(columns=3))
+    assert not passes(ranks) and passes(ranks.drop(columns=3))
+
+
+@pytest.mark.parametrize("n_curves", [1, 12])
+def test_the_band_of_ecdfs_holds_all_points_with_its_probability(n_curves):
+    low, high = ecdf_band(200, n_curves=n_curves)
+    even = np.full(RANK_DRAWS + 1, 0.01)
+    counts = np.random.default_rng(7).multinomial(200, even, size=(4000, n_curves))
+    share = counts.cumsum(axis=-1)[..., :-1] / 200
+    inside = ((low <= share) & (share <= high)).all(axis=(1, 2)).mean()
+    assert 0.94 < inside < 0.97
+    assert low[0] == 0 and high[-1] == 1 and (np.diff([low, high]) >= 0).all()
+    uniform = np.arange(1, 100) / 100
+    assert low + high[::-1] == pytest.approx(1, abs=1.5 / 200)
+    assert ((low < uniform) & (uniform < high)).all()
+
+
+def test_an_ecdf_leaves_its_band_where_the_p_value_is_small():
+    rng = np.random.default_rng(5)
+    low, high = ecdf_band(104, n_curves=20)
+    p_values, inside = [], []
+    for _ in range(300):
+        ranks = pd.DataFrame(rng.integers(0, RANK_DRAWS + 1, size=(104, 20)))
+        p_values.append(ecdf_pvalue(ranks))
+        share = np.mean(ranks.to_numpy()[..., None] <= np.arange(RANK_DRAWS), axis=0)
+        inside.append(((low <= share) & (share <= high)).all())
+    p_values, inside = np.array(p_values), np.array(inside)
+    assert p_values[inside].min() > 0.049 and p_values[~inside].max() < 0.051
+    assert 0.01 < np.mean(~inside) < 0.08 and p_values.min() > LEAST_PVALUE
+    assert 0.15 < np.mean(p_values < 0.25) < 0.35
+
+
+def test_a_lean_that_no_bar_shows_is_seen_in_the_ecdf():
+    halves = [np.linspace(0, 50, 210, endpoint=False), np.linspace(50, 100, 290, endpoint=False)]
+    ranks = pd.DataFrame({"beta": np.concatenate(halves).astype(int)})
+    assert rank_pvalue(ranks) > 0.5 and ecdf_pvalue(ranks) < 0.01 and passes(ranks)
+    much = pd.DataFrame({"beta": [*ranks["beta"], *[70] * 12, *range(50, 90)]})
+    assert rank_pvalue(much) > LEAST_PVALUE > ecdf_pvalue(much) and not passes(much)
+
+
+def test_a_study_shows_how_far_its_ranks_are_off(monkeypatch):
+    texts = {}
+    monkeypatch.setattr(notebook, "_published", texts)
+    ranks = pd.DataFrame({"beta": np.arange(100), "sd": np.arange(100)})
+    ranks.loc[:15, "sd"] = 55
+    band = rank_band(100, n_histograms=2)
+    assert outside(ranks, band) == ["sd"] and outside({"beta": ranks["beta"]}, band) == []
+    assert not rank_numbers(ranks, band, prefix="t", caption="Bars")
+    assert rank_pvalue(ranks) < LEAST_PVALUE
+    ends = ("histograms", "leaving", "expected", "farthest", "pvalue", "allowed", "curves")
+    allowed = f"{band[1] - 10:.0f}"
+    shown = [texts[f"t-{end}"][0] for end in ends]
+    assert shown == ["2", "1", "10", "16", "0.0%", allowed, "1"]
+    assert texts["t-curve-pvalue"][0] == f"{ecdf_pvalue(ranks):.1%}"
+    assert rank_numbers(ranks[["beta"]], band, prefix="t", caption="Bars")
+
+
+def test_wrong_posteriors_leave_the_band():
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=300)
+    low, high = rank_band(300)
+    for shift, scale in [(0.5, 1.0), (0.0, 0.5), (0.0, 2.0)]:
+        ranks = [rank_of(t, shift + scale * rng.normal(size=RANK_DRAWS)) for t in truth]
+        counts = rank_counts(ranks)
+        assert counts.min() < low or counts.max() > high
+
+
+def test_the_plot_marks_bars_outside_the_band():
+    figure = plot_ranks({"good": np.arange(100), "bad": np.zeros(100, int)}, (2, 20), columns=2)
+    colours = [[bar.get_facecolor()[:3] for bar in axes.patches[:10]] for axes in figure.axes]
+    assert len(set(colours[0])) == 1
+    assert len(set(colours[1])) == 1 and colours[0][0] != colours[1][0]
+    half = plot_ranks({"half": np.arange(50)}, (2, 20)).axes[0]
+    assert [bar.get_hatch() for bar in half.patches[:10]] == [None] * 5 + ["//"] * 5
+    assert COLOURS["decision"] != COLOURS["posterior"]
+
+
+def test_the_plot_names_curves_outside_the_band():
+    ranks = pd.DataFrame({"good": np.arange(100), "bad": np.arange(100) // 2})
+    figure = plot_ecdfs({"both": ranks, "right": ranks[["good"]], "wrong": ranks[["bad"]]})
+    both, right, wrong = figure.axes
+    assert [text.get_text() for text in both.texts] == ["bad"]
+    assert not right.texts and not wrong.texts
+    good, bad = both.lines
+    assert np.abs(good.get_ydata()).max() < 1e-12
+    assert bad.get_ydata().max() == pytest.approx(0.5) and bad.get_xdata()[-1] == 100
+    assert bad.get_linewidth() > good.get_linewidth()
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match=re.escape("5 draws, at least 99 are needed; draw more")):
+        rank_of(0.0, np.arange(5))
+    with pytest.raises(ValueError, match="n_bins=7 does not divide 100 ranks"):
+        rank_counts(np.arange(5), n_bins=7)
+
+
+def conjugate(fitted, width=1.0):
+    """A normal mean seen once, its posterior known; each fit is noted in `fitted`."""
+
+    def prior(n, seed):
+        return [{"mean": one} for one in np.random.default_rng(seed).normal(size=(n, 2))]
+
+    def simulate(theta, rng):
+        data = theta["mean"] + rng.normal(size=2)
+        return data, {"sum": theta["mean"].sum()}
+
+    def fit(datasets, seed, start):
+        for i, data in enumerate(datasets[start:], start=start):
+            fitted.append(i)
+            noise = np.random.default_rng([seed, i]).normal(size=(2, 200, 2))
+            draws = data / 2 + width * np.sqrt(0.5) * noise
+            yield {"mean": draws, "sum": draws.sum(axis=-1)}, {"rhat": 1.0}
+
+    return Check(prior, simulate, fit)
+
+
+def test_a_right_posterior_stays_in_the_band_and_a_narrow_one_leaves_it():
+    study = calibrate(conjugate([]), 400, seed=1)
+    assert list(study.ranks) == ["mean 0", "mean 1", "sum"]
+    assert study.widths["mean 0"].mean() == pytest.approx(np.sqrt(0.5), rel=0.02)
+    band = rank_band(400, n_histograms=3)
+    assert all(stays(ranks, band) for _, ranks in study.ranks.items())
+    narrow = calibrate(conjugate([], width=0.5), 400, seed=1)
+    assert not any(stays(ranks, band) for _, ranks in narrow.ranks.items())
+    moved = calibrate(conjugate([]), 400, seed=1, spoil=lambda data: data + 1)
+    assert not stays(moved.ranks["sum"], band)
+
+
+def test_a_study_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
+    whole = calibrate(conjugate([]), 9, seed=2)
+    fitted = []
+    check = conjugate(fitted)
+
+    def four(datasets, seed, start):
+        yield from (row for row, _ in zip(check.fit(datasets, seed, start), range(4), strict=False))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(Check(check.prior, check.simulate, four), 9, seed=2, folder=tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_text(path.read_text()[:-9])  # killed while it wrote the fourth
+    fitted.clear()
+    monkeypatch.setenv("MARKET_BOOK_CHECKPOINTS", str(tmp_path))
+    study = calibrate(check, 9, seed=2)
+    assert fitted == [3, 4, 5, 6, 7, 8]
+    for name in ("ranks", "widths", "checks"):
+        assert getattr(study, name).equals(getattr(whole, name))
+    fitted.clear()
+    assert calibrate(check, 9, seed=2).ranks.equals(whole.ranks)
+    assert fitted == []
+    with pytest.raises(ValueError, match=r"study.jsonl: belongs to a study with .*9.*not .*10"):
+        calibrate(check, 10, seed=2)
+
+
+def level_model(data):
+    with pm.Model() as model:
+        level = pm.Normal("level", 0, 1)
+        pm.Normal("y", level, 1, observed=pm.Data("data_y", data.arrays["y"]))
+    return model
+
+
+def level_check(**sampler):
+    def simulate(theta, rng):
+        y = theta["level"] + rng.normal(size=20)
+        return SimpleNamespace(arrays={"y": y}), {"twice": 2 * theta["level"]}
+
+    return pymc_check(
+        level_model,
+        SimpleNamespace(arrays={"y": np.zeros(20)}),
+        sampled=["level"],
+        ranked=["level"],
+        simulate=simulate,
+        derive=lambda posterior, data, seed: {"twice": 2 * posterior["level"].to_numpy()},
+        **{"tune": 200, "chains": 2, "backend": "numba"} | sampler,
+    )
+
+
+def test_too_few_draws_are_drawn_once_more():
+    short = calibrate(level_check(draws=60), 3, seed=3)
+    assert not converged(short.checks).any()
+    redone = calibrate(level_check(draws=60, longer=20), 3, seed=3)
+    assert converged(redone.checks).all()
+    assert (redone.ranks["twice"] == redone.ranks["level"]).all()
+    enough = [calibrate(level_check(draws=400, longer=i), 3, seed=3) for i in (1, 20)]
+    assert enough[0].ranks.equals(enough[1].ranks)
+
+
+def test_a_pymc_model_goes_on_with_the_draws_it_would_have_had(tmp_path):
+    check = level_check(draws=200)
+    assert len(check.prior(1, 0)) == 1
+    study = calibrate(check, 4, seed=3, folder=tmp_path)
+    assert (study.ranks["twice"] == study.ranks["level"]).all()
+    assert study.widths["level"].mean() == pytest.approx(1 / np.sqrt(21), rel=0.3)
+    (path,) = tmp_path.iterdir()
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    again = calibrate(check, 4, seed=3, folder=tmp_path)
+    assert again.ranks.equals(study.ranks)
+    assert again.widths.equals(study.widths)
+    failed, divergent = sampler_numbers(study.checks, prefix="t", caption="Sampler")
+    assert (failed, divergent) == (0, 0)

@@ -1,0 +1,32 @@
+"""Tests of `helpers.inference.convergence`."""
+
+from __future__ import annotations
+
+import arviz as az
+import numpy as np
+import pytest
+
+from helpers.inference.convergence import diagnostics
+
+
+def test_diagnostics_are_the_worst_over_the_named_variables():
+    rng = np.random.default_rng(0)
+    good, pair = rng.normal(size=(4, 500)), rng.normal(size=(4, 500, 2))
+    pair[0, :, 1] += 1  # one chain elsewhere
+    stuck = np.repeat(rng.normal(size=(4, 5)), 100, axis=1)
+    diverging = np.zeros((4, 500), dtype=bool)
+    diverging[1, :3] = True
+    idata = az.from_dict(
+        {
+            "posterior": {"good": good, "pair": pair, "stuck": stuck},
+            "sample_stats": {"diverging": diverging},
+        }
+    )
+    checks = diagnostics(idata, ["good", "pair"])
+    assert checks["rhat"] == pytest.approx(float(az.rhat(pair[..., 1])))
+    assert checks["ess_bulk"] == pytest.approx(float(az.ess(pair[..., 1], method="bulk")))
+    tails = az.ess(idata["posterior"].to_dataset(), method="tail")
+    assert checks["ess_tail"] == pytest.approx(min(tails["good"].min(), tails["pair"].min()))
+    assert checks["divergences"] == 3
+    assert checks["rhat"] > 1.05 and diagnostics(idata, ["good"])["rhat"] < 1.01
+    assert diagnostics(idata, ["stuck"])["ess_bulk"] < checks["ess_bulk"]

@@ -1,0 +1,187 @@
+"""Tests of `helpers.media.draws`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytest
+import xarray as xr
+from malformed import good_media_frame
+from pymc_extras.prior import Prior
+from scipy.stats import truncnorm
+
+from helpers.media.draws import MixDraws, mix_draws
+from helpers.media.load import MediaData
+from helpers.media.model import (
+    build_media_mix,
+    fit_media_mix,
+    fit_media_mixes,
+    sample_prior,
+    spend_share_prior,
+)
+from helpers.media.simulate import simulate_media_mix
+from helpers.notebook.claims import mean_interval
+
+PYTHON = {"mode": "FAST_COMPILE"}  # compiling would take longer than the tests
+
+LIKELIHOOD = Prior("TruncatedNormal", lower=0, sigma=Prior("HalfNormal", sigma=1), dims="date")
+
+
+def media(frame=None):
+    frame = good_media_frame() if frame is None else frame
+    frame["date"] = pd.to_datetime(frame["date"])
+    frame["hot"] = (np.arange(len(frame)) % 7 == 3).astype(float)
+    return MediaData(frame, "sales", ["tv", "radio"], ["promo", "hot"])
+
+
+def config(data):
+    return {
+        "intercept": Prior("Normal", mu=0.4, sigma=0.05),
+        "saturation_beta": spend_share_prior(data),
+        "gamma_control": Prior("Normal", mu=0, sigma=0.1, dims="control"),
+        "gamma_fourier": Prior("Laplace", mu=0, b=0.05, dims="fourier_mode"),
+        "likelihood": LIKELIHOOD,
+    }
+
+
+@pytest.fixture(scope="module")
+def split():
+    data = media()
+    return data.between(None, 100), data.between(100, None)
+
+
+@pytest.fixture(scope="module")
+def fitted(split):
+    """The model with prior draws in place of a posterior: nothing here needs a fit."""
+    mmm = build_media_mix(split[0], config(split[0]), l_max=4, yearly_modes=2)
+    prior = sample_prior(mmm, draws=12, seed=1)["prior"].to_dataset()
+    data = {name: mmm.model[name] for name in ("channel_data", "control_data", "target_data")}
+    constant = xr.Dataset(
+        {name: (mmm.model.named_vars_to_dims[name], v.get_value()) for name, v in data.items()}
+    )
+    mmm.idata = xr.DataTree.from_dict({"posterior": prior, "constant_data": constant})
+    return mmm
+
+
+@pytest.fixture(scope="module")
+def draws(fitted):
+    return mix_draws(fitted)
+
+
+def computed(mmm, *names):
+    return pm.compute_deterministics(
+        mmm.idata["posterior"].to_dataset(),
+        model=mmm.model,
+        var_names=names,
+        progressbar=False,
+        compile_kwargs=PYTHON,
+    ).isel(chain=0)
+
+
+def test_draws_in_money_are_the_librarys_own(fitted, draws, split):
+    names = "channel_contribution_original_scale", "mu", "yearly_seasonality_contribution"
+    library = computed(fitted, *names, "control_contribution")
+    sales = split[0].y.max()
+    parts = draws.parts(split[0])
+    np.testing.assert_allclose(draws.media(split[0]), library[names[0]], atol=1e-8)
+    np.testing.assert_allclose(draws.location(split[0]), sales * library["mu"], rtol=1e-9)
+    np.testing.assert_allclose(parts["season"], sales * library[names[2]], atol=1e-6)
+    controls = sales * library["control_contribution"].sum("control")
+    np.testing.assert_allclose(parts["controls"], controls, atol=1e-8)
+
+
+def test_carry_over_is_the_librarys_own(fitted, draws, split):
+    predicted = fitted.sample_posterior_predictive(
+        split[1].X,
+        extend_idata=False,
+        include_last_observations=True,
+        combined=False,
+        var_names=["channel_contribution_original_scale"],
+        progressbar=False,
+        random_seed=1,
+        compile_kwargs=PYTHON,
+    )["channel_contribution_original_scale"].isel(chain=0)
+    ours = draws.media(split[1], history=split[0])
+    np.testing.assert_allclose(ours, predicted, atol=1e-8)
+    assert not np.allclose(draws.media(split[1])[:, 0], ours[:, 0])
+    with pytest.raises(ValueError, match="ends 14 days before the data, not one week"):
+        draws.media(split[1].between(1, None), history=split[0])
+
+
+def test_predictions_of_y_are_no_money_and_ours_are(fitted, draws, split):
+    predicted = fitted.sample_posterior_predictive(
+        split[0].X,
+        extend_idata=False,
+        combined=False,
+        var_names=["y", "y_original_scale"],
+        progressbar=False,
+        random_seed=1,
+        compile_kwargs=PYTHON,
+    ).isel(chain=0)
+    ours = draws.sample(draws.location(split[0]), seed=1)
+    mean = float(predicted["y_original_scale"].mean())
+    assert abs(ours.mean() / mean - 1) < 0.05
+    assert float(predicted["y"].mean()) < mean / 100  # the silent trap
+    assert ours.min() >= 0
+
+
+def test_no_controls_and_no_season(split):
+    bare = split[0].without(["promo", "hot"])
+    mmm = build_media_mix(bare, config(bare), yearly_modes=0)
+    names = {variable.name for variable in mmm.model.free_RVs}
+    assert not names & {"gamma_control", "gamma_fourier"}
+    sample_prior(mmm, draws=5, seed=1)
+    prior = mix_draws(mmm, "prior")
+    assert prior.location(bare).shape == (5, 100)
+    assert not prior.parts(bare)["controls"].any()
+
+
+def test_intervals_reduce_the_draws_and_not_the_last_axis():
+    draws = np.random.default_rng(0).normal(size=(500, 3)) * [1, 10, 100]
+    assert mean_interval(draws).shape == (3, 3)
+    assert np.shape(az.hdi(draws, prob=0.9)) == (500, 2)  # the silent trap
+    right = az.hdi(xr.DataArray(draws, dims=("sample", "week")), prob=0.9, dim="sample")
+    assert right.sizes["week"] == 3
+    np.testing.assert_allclose(mean_interval(draws)[2], right.isel(ci_bound=1), rtol=0.3)
+
+
+def test_truncated_normal_draws():
+    n = 40_000
+    none = np.zeros((n, 0))
+    draws = MixDraws(none, none, none, np.zeros(n), none, none, np.full(n, 2.0))
+    for centre in (3.0, -1.0, -300.0):
+        location = np.full((n, 1), centre)
+        known = truncnorm(-centre / 2, np.inf, loc=centre, scale=2)
+        sampled = draws.sample(location, seed=1)
+        assert sampled.mean() == pytest.approx(known.mean(), rel=0.03)
+        assert sampled.std() == pytest.approx(known.std(), rel=0.03)
+        np.testing.assert_allclose(draws.expected(location), known.mean(), rtol=1e-6)
+
+
+def constant(data, plan):
+    return replace(data, frame=data.frame.assign(**dict(zip(data.channels, plan, strict=True))))
+
+
+def test_fits_recover_the_twin_and_share_one_compilation():
+    datasets = []
+    for seed in (1, 2):
+        twin = simulate_media_mix(60, seed=seed)
+        data = MediaData(twin.data, "sales", twin.truth["names"][:2], ["Thanksgiving"])
+        datasets.append(data)
+    small = config(datasets[0]) | {
+        "saturation_beta": Prior("HalfNormal", sigma=0.3, dims="channel")
+    }
+    size = {"draws": 120, "tune": 150, "chains": 1, "seed": 1}
+    many = list(fit_media_mixes(datasets, small, yearly_modes=1, **size))
+    alone = build_media_mix(datasets[1], small, yearly_modes=1)
+    idata = fit_media_mix(alone, **size)
+    assert idata is alone.idata
+    assert "channel_contribution" not in idata["posterior"]
+    first, second, third = (mix_draws(m).baseline for m in (*many, alone))
+    assert abs(second.mean() - third.mean()) < 4 * third.std() / np.sqrt(20)
+    assert abs(first.mean() - second.mean()) > 1e-6 * second.mean()
+    assert (datasets[1].y.max() * 0.1 < third.mean()) and third.mean() < datasets[1].y.max()

@@ -1,0 +1,109 @@
+"""Tests of `helpers.notebook.plots`."""
+
+from __future__ import annotations
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from helpers.notebook.plots import plot_forest, plot_model_graph, plot_path, plot_two_series
+
+N = 20
+
+DATES = np.arange("2024-01-01", "2024-01-21", dtype="datetime64[D]")
+
+SALES = np.random.default_rng(0).normal(500, 20, (N, 2))
+
+
+def labels(axes):
+    return axes.get_legend_handles_labels()[1]
+
+
+def test_figures_are_opaque_white_and_the_same_bytes_twice():
+    def svg():
+        buffer = io.BytesIO()
+        figure = plot_two_series(DATES, SALES, ads=np.eye(N)[:, :2])
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return buffer.getvalue()
+
+    assert to_rgb(mpl.rcParams["figure.facecolor"]) == (1, 1, 1)
+    assert svg() == svg()
+
+
+def test_two_series_shades_each_run_of_ads():
+    ads = np.zeros((N, 2))
+    ads[[0, 1, 5], 0] = 1
+    first, second = plot_two_series(DATES, SALES, ads=ads, cities=("Ulm", "Bonn")).axes
+    assert [len(first.patches), len(second.patches)] == [2, 0]
+    edges = mpl.dates.num2date(first.patches[0].get_x() + first.patches[0].get_width())
+    assert edges.strftime("%Y-%m-%d %H") == "2024-01-02 12"
+    assert labels(first) == ["ads run"] and labels(second) == []
+    np.testing.assert_array_equal(second.lines[0].get_ydata(), SALES[:, 1])
+    assert second.get_title(loc="left") == "Bonn" and second.get_ylabel() == "orders a day"
+
+
+@pytest.mark.parametrize("name", ["sales", "ads", "fitted"])
+def test_two_series_refuses_another_shape(name):
+    arguments = {"sales": SALES} | {name: SALES[:, :1]}
+    with pytest.raises(ValueError, match=rf"{name}: shape \(20, 1\), expected \(20, 2\)"):
+        plot_two_series(DATES, **arguments)
+
+
+def test_path_shows_estimate_truth_and_days():
+    estimate = np.stack([np.arange(N), np.arange(N) - 1, np.arange(N) + 1.0])
+    axes = plot_path(DATES, estimate, truth=np.ones(N), days=[3, 7], ylabel="drift (orders)").axes[
+        0
+    ]
+    assert labels(axes) == ["90% interval", "mean", "truth", "flagged day"]
+    mean, truth, days = axes.lines
+    np.testing.assert_array_equal(mean.get_ydata(), estimate[0])
+    assert truth.get_linestyle() == "--" and set(truth.get_ydata()) == {1}
+    assert days.get_ydata().tolist() == [3, 7]
+    assert axes.get_ylabel() == "drift (orders)"
+
+
+def test_path_without_truth_and_days():
+    assert labels(plot_path(DATES, np.zeros((3, N))).axes[0]) == ["90% interval", "mean"]
+
+
+def test_path_refuses_another_shape():
+    with pytest.raises(ValueError, match=r"estimate: shape \(20, 3\), expected \(3, 20\)"):
+        plot_path(DATES, np.zeros((N, 3)))
+
+
+def test_forest_has_the_first_model_on_top():
+    axes = plot_forest({"naive": [20, 10, 30], "joint": [58, 50, 66]}, truth=60).axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["naive", "joint"]
+    assert axes.yaxis_inverted()
+    assert axes.lines[0].get_xdata().tolist() == [20, 58]
+    assert axes.collections[0].get_segments()[1][:, 0].tolist() == [50, 66]
+    assert axes.lines[1].get_xdata() == [60, 60]
+    assert labels(axes) == ["90% interval", "truth"]
+
+
+def test_forest_of_two_cities_has_their_truths_and_names():
+    estimate = np.array([[20, 30], [10, 20], [30, 40]])
+    axes = plot_forest({"naive": estimate}, truth=(60, 45), cities=("Ulm", "Bonn")).axes[0]
+    assert labels(axes) == ["Ulm", "truth Ulm", "Bonn", "truth Bonn"]
+    assert [line.get_xdata()[0] for line in axes.lines] == [20, 60, 30, 45]
+
+
+@pytest.mark.parametrize(
+    ("estimates", "shapes"),
+    [
+        ({"a": [1, 2]}, r"\[\(2,\)\]"),
+        ({"a": [1, 2, 3], "b": np.zeros((3, 2))}, r"\[\(3,\), \(3, 2\)\]"),
+        ({}, r"\[\]"),
+    ],
+)
+def test_forest_refuses_another_shape(estimates, shapes):
+    with pytest.raises(ValueError, match=rf"estimates: shapes {shapes}, expected one of"):
+        plot_forest(estimates)
+
+
+def test_model_graph_refuses_a_circle():
+    with pytest.raises(ValueError, match="a circle, "):
+        plot_model_graph({"a": ["b"], "b": ["a"]}, observed=["a"])

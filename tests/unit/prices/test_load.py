@@ -1,0 +1,94 @@
+"""Tests of `helpers.prices.load`."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from malformed import MALFORMED_PRICES, good_price_frame
+
+from helpers.data.columns import DataError
+from helpers.prices.load import as_price_panel, load_price_panel, moments
+from helpers.prices.simulate import simulate_prices
+
+
+def test_a_panel_holds_what_was_simulated():
+    market = simulate_prices(12, seed=1, price_response=0.3)
+    panel, data = as_price_panel(market.data), market.data
+    assert panel.regions == tuple(str(r) for r in range(12))  # "10" after "9"
+    np.testing.assert_array_equal(panel.region, data["region_id"])
+    np.testing.assert_array_equal(panel.store_region, market.truth["store_region"])
+    np.testing.assert_array_equal(panel.store_region[panel.store], panel.region)
+    np.testing.assert_array_equal(panel.income, market.truth["income"])
+    np.testing.assert_array_equal(panel.log_price, np.log(data["price"]))
+    np.testing.assert_array_equal(panel.log_quantity, np.log(data["quantity"]))
+    np.testing.assert_allclose(panel.cost, market.expected["log_cost"], atol=1e-12)
+    np.testing.assert_array_equal(panel.time, data["time_step"])
+    assert panel.stores[0] == "0 / 0" and len(panel.stores) == len(set(panel.stores))
+
+
+def test_rows_may_come_in_any_order():
+    frame = good_price_frame()
+    shuffled = frame.sample(frac=1, random_state=1)
+    one, other = as_price_panel(frame), as_price_panel(shuffled)
+    assert one.regions == other.regions == ("east", "north", "south", "west")
+    assert one.stores == other.stores and one.stores[:3] == ("east / 0", "east / 1", "east / 2")
+    np.testing.assert_array_equal(one.income, other.income)
+    assert one.income.tolist() == [31.0, 30.0, 32.0, 33.0]
+    for name in ("region", "store", "log_price", "log_quantity", "time"):
+        np.testing.assert_array_equal(getattr(one, name)[shuffled.index], getattr(other, name))
+
+
+def test_optional_columns_may_be_absent():
+    panel = as_price_panel(good_price_frame().drop(columns="median_income"))
+    assert panel.income is None and panel.cost is None
+
+
+def test_csv_and_parquet_with_dates_give_the_same_panel(tmp_path):
+    frame = good_price_frame().rename(columns={"time_step": "date"})
+    frame["date"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(7 * frame["date"], "D")
+    frame["store_id"] = frame["store_id"].astype(float)  # as after a blank elsewhere
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    one, other = (load_price_panel(tmp_path / name) for name in ("t.csv", "t.parquet"))
+    assert one.stores == other.stores and one.stores[0] == "east / 0"
+    np.testing.assert_array_equal(one.log_price, other.log_price)
+    np.testing.assert_array_equal(one.time, other.time)
+    assert one.time[1] == np.datetime64("2024-01-08")
+
+
+def test_any_index_will_do():
+    frame = good_price_frame()
+    named = frame.set_axis([f"row {i}" for i in range(len(frame))])
+    np.testing.assert_array_equal(as_price_panel(named).store, as_price_panel(frame).store)
+
+
+@pytest.mark.parametrize("name", MALFORMED_PRICES)
+def test_malformed_tables_are_refused(tmp_path, name):
+    change, message = MALFORMED_PRICES[name]
+    frame = change(good_price_frame())
+    with pytest.raises(DataError, match=re.escape(message)):
+        as_price_panel(frame)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=re.escape(message)):
+        load_price_panel(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("by", ["region", "store"])
+def test_moments_are_the_sums_of_each_group(by):
+    panel = as_price_panel(good_price_frame().sample(frac=0.9, random_state=2))
+    sums, group = moments(panel, by), getattr(panel, by)
+    assert sums.n.size == {"region": 4, "store": 12}[by]
+    for g in range(sums.n.size):
+        x = np.column_stack([np.ones((group == g).sum()), panel.log_price[group == g]])
+        y = panel.log_quantity[group == g]
+        np.testing.assert_allclose(sums.XtX[g], x.T @ x)
+        np.testing.assert_allclose(sums.Xty[g], x.T @ y)
+        np.testing.assert_allclose([sums.n[g], sums.yty[g]], [y.size, y @ y])
+
+
+def test_moments_refuse_another_group():
+    with pytest.raises(ValueError, match="by='week' is unknown; use region or store"):
+        moments(as_price_panel(good_price_frame()), "week")
