@@ -9,16 +9,21 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from helpers.notebook.claims import Claims
 
-def diagnostics(idata: xr.DataTree, names: Sequence[str]) -> pd.Series:
+#: The book's standard for a sampler: largest R-hat, least effective sample size.
+LARGEST_RHAT, LEAST_ESS = 1.01, 400
+
+
+def diagnostics(idata: xr.DataTree, names: Sequence[str] | None = None) -> pd.Series:
     """Worst case of the diagnostics over the named variables.
 
     Parameters
     ----------
     idata : xarray.DataTree
-        What :func:`sample` returns.
-    names : sequence of str
-        Variables of the posterior to look at.
+        What :func:`helpers.inference.sampling.sample` returns.
+    names : sequence of str, optional
+        Variables of the posterior to look at; all of them by default.
 
     Returns
     -------
@@ -29,7 +34,8 @@ def diagnostics(idata: xr.DataTree, names: Sequence[str]) -> pd.Series:
     ----------
     :cite:`vehtari2021rank`
     """
-    posterior = idata["posterior"].to_dataset()[list(names)]
+    posterior = idata["posterior"].to_dataset()
+    posterior = posterior[list(posterior if names is None else names)]
 
     def of_all(numbers):  # a constant has none
         return pd.Series(np.concatenate([np.ravel(values) for values in numbers.values()]))
@@ -42,3 +48,51 @@ def diagnostics(idata: xr.DataTree, names: Sequence[str]) -> pd.Series:
             "divergences": int(idata["sample_stats"]["diverging"].sum()),
         }
     )
+
+
+def require_converged(
+    idata: xr.DataTree | pd.Series,
+    what: str,
+    *,
+    claim: Claims,
+    names: Sequence[str] | None = None,
+    least_ess: float = LEAST_ESS,
+) -> pd.Series:
+    """Stop a chapter unless the sampler passed; where claims are not enforced, say so.
+
+    Parameters
+    ----------
+    idata : xarray.DataTree or pandas.Series
+        A fit, or its :func:`diagnostics`.
+    what : str
+        Name of the fit, for the line that is shown.
+    claim : helpers.notebook.claims.Claims
+        The chapter's claims.
+    names : sequence of str, optional
+        Variables to look at; all of them by default.
+    least_ess : float
+        Least bulk and tail effective sample size.
+
+    Returns
+    -------
+    pandas.Series
+        The diagnostics.
+
+    Raises
+    ------
+    helpers.notebook.claims.ClaimError
+        If the fit does not pass and claims are enforced.
+
+    References
+    ----------
+    :cite:`vehtari2021rank`
+    """
+    checks = idata if isinstance(idata, pd.Series) else diagnostics(idata, names)
+    ess = min(checks["ess_bulk"], checks["ess_tail"])
+    passed = checks["divergences"] == 0 and checks["rhat"] <= LARGEST_RHAT and ess >= least_ess
+    claim(
+        bool(passed),
+        f"{what}: {checks['divergences']:.0f} divergences, R-hat at most {checks['rhat']:.3f}, "
+        f"effective sample size at least {ess:.0f}",
+    )
+    return checks

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import numpy as np
 from IPython.core.interactiveshell import InteractiveShell
@@ -84,6 +85,30 @@ class Claims:
             raise ClaimError(message)
         line = f"{'✓' if condition else '✗'} {message}"
         display(_Shown(line, f'<p class="claim"><small>{escape(line)}</small></p>'))
+
+
+def named_seeds(seed: int, *names: str) -> SimpleNamespace:
+    """Seeds by name, all from one; a name added at the end changes no other.
+
+    Parameters
+    ----------
+    seed : int
+        The chapter's ``SEED``.
+    *names : str
+        What each is for, as in ``named_seeds(SEED, "market", "fit").fit``.
+
+    Returns
+    -------
+    types.SimpleNamespace
+        One integer a name.
+
+    Examples
+    --------
+    >>> named_seeds(1, "market").market == named_seeds(1, "market", "fit").market
+    True
+    """
+    words = np.random.SeedSequence(seed).generate_state(len(names))
+    return SimpleNamespace(**dict(zip(names, map(int, words), strict=True)))
 
 
 def interval(draws: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pytest
 
-from helpers.inference.convergence import diagnostics
+from helpers.inference.convergence import diagnostics, require_converged
+from helpers.notebook.claims import ClaimError, Claims
 
 
 def test_diagnostics_are_the_worst_over_the_named_variables():
@@ -30,3 +32,13 @@ def test_diagnostics_are_the_worst_over_the_named_variables():
     assert checks["divergences"] == 3
     assert checks["rhat"] > 1.05 and diagnostics(idata, ["good"])["rhat"] < 1.01
     assert diagnostics(idata, ["stuck"])["ess_bulk"] < checks["ess_bulk"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("rhat", 1.02), ("ess_tail", 300), ("divergences", 1)])
+def test_a_fit_that_does_not_pass_stops_the_chapter(name, value):
+    good = pd.Series({"rhat": 1.0, "ess_bulk": 900.0, "ess_tail": 800.0, "divergences": 0})
+    bad = good.where(good.index != name, value)
+    assert require_converged(good, "model", claim=Claims(True)) is good
+    with pytest.raises(ClaimError, match=r"model: .*divergences, R-hat"):
+        require_converged(bad, "model", claim=Claims(True))
+    require_converged(bad, "model", claim=Claims(False))
