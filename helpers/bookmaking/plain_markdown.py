@@ -15,6 +15,8 @@ from pathlib import Path
 import nbformat
 from pybtex.database import Entry, parse_file
 
+from helpers.bookmaking.page import figure_of
+
 FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})(?P<name>\{[\w:-]+\}|\w*)\s*(?P<argument>.*)$")
 ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
 TARGETED = re.compile(r"^(?P<text>.*?)\s*<(?P<target>[^<>]+)>$", re.DOTALL)
@@ -46,11 +48,6 @@ def with_plain_markdown(
             cells.append(nbformat.v4.new_markdown_cell(f"{anchor}**Figure {number}.** {caption}"))
     page.cells = cells
     return page
-
-
-def figure_of(cell: nbformat.NotebookNode) -> Mapping[str, str] | None:
-    """Name and caption of the figure that a cell draws."""
-    return cell.metadata.get("mystnb", {}).get("figure")
 
 
 class Roles:

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.bookmaking.book import Book, read_notebook
 from helpers.bookmaking.cli import CHECKOUT
-from helpers.bookmaking.render import is_image
+from helpers.bookmaking.page import figure_of, is_image
 
 MEMORY_BUDGET_MB = 1500  # Binder gives about two gigabytes
 
@@ -52,7 +52,7 @@ def test_claims_are_shown(executed):
 def test_each_figure_is_described(executed):
     for number, cell in enumerate(executed.cells, start=1):
         images = sum(is_image(output) for output in cell.get("outputs", []))
-        described = "mystnb" in cell.metadata
+        described = bool(figure_of(cell))
         assert images == described, f"cell {number}: {images} figures, {described:d} described"
 
 

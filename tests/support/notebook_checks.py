@@ -13,6 +13,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from pybtex.database import parse_file
 
+from helpers.bookmaking.page import figure_of
 from helpers.bookmaking.parameters import has_tag, read_parameters
 
 REQUIRED_PARAMETERS = {"DRAWS", "TUNE", "CHAINS", "SEED", "ENFORCE_CLAIMS"}
@@ -156,14 +157,14 @@ def figures_are_described(notebook: NotebookNode) -> list[str]:
     """Each cell that plots has a name, a caption and alternative text without numbers."""
     problems, names = [], []
     for number, cell in code_cells(notebook):
-        mystnb = cell.metadata.get("mystnb", {})
-        figure, alt = mystnb.get("figure", {}), mystnb.get("image", {}).get("alt", "")
-        if not (draws_figure(cell) or mystnb):
+        figure = figure_of(cell)
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        if not (draws_figure(cell) or figure or alt):
             continue
         if not re.fullmatch(r"fig-[a-z0-9-]+", figure.get("name", "")):
             problems.append(f"cell {number}: the figure's name must be fig-words-like-these")
         if len(figure.get("caption", "")) < 20:
-            problems.append(f"cell {number}: the figure needs a caption that says what to look at")
+            problems.append(f"cell {number}: the figure needs a caption that says what it shows")
         if len(alt) < 20:
             problems.append(f"cell {number}: the figure needs alternative text with its finding")
         if re.search(r"\d", alt):

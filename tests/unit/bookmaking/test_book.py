@@ -16,9 +16,10 @@ from helpers.bookmaking.book import Book, parameterised, write_atomically
 from helpers.bookmaking.cli import CHECKOUT, main
 from helpers.bookmaking.errors import BuildError, UsageError
 from helpers.bookmaking.execute import Result, digest, execute_book, kernel_environment
+from helpers.bookmaking.page import chapter_page, figure_apart, folded
 from helpers.bookmaking.parameters import parse_assignments, read_parameters, with_parameters
 from helpers.bookmaking.plain_markdown import MISSING, with_plain_markdown
-from helpers.bookmaking.render import figure_apart, render_book, stage_book
+from helpers.bookmaking.render import render_book, stage_book
 from helpers.bookmaking.status import status_tables
 
 RECORD = {
@@ -390,6 +391,46 @@ def test_a_figure_among_other_outputs_gets_a_cell_of_its_own():
     assert apart.id == "a-figure"  # the same each time, or every build would render anew
     assert apart.metadata == {"mystnb": mystnb, "tags": ["remove-input", "hide-output"]}
     assert figure_apart(apart) == []  # alone already
+
+
+def test_the_answering_figure_moves_below_the_first_cell():
+    figure = {"figure": {"name": "fig-ads-answer", "caption": "A"}, "image": {"alt": "B"}}
+    cells = [
+        new_markdown_cell("# Title", id="title"),
+        new_markdown_cell("You will learn.", id="learn"),
+        new_code_cell("plot()", id="a", metadata={"mystnb": figure, "tags": ["hide-cell"]}),
+    ]
+    image = new_output("display_data", {"image/svg+xml": "<svg/>"})
+    executed = new_notebook(cells=[new_code_cell("plot()", outputs=[image])])
+    page = chapter_page(new_notebook(cells=cells), executed, 60)
+    assert [cell.id for cell in page.cells] == ["title", "a-figure", "learn", "a"]
+    assert page.cells[1].metadata == {"mystnb": figure, "tags": ["remove-input"]}
+    assert page.cells[1].outputs == [image] and page.cells[3].outputs == []
+    assert page.cells[2].source.startswith("You will learn.\n\n*About 1 minute")
+
+
+@pytest.mark.parametrize(
+    ("source", "tags", "name"),
+    [
+        ("DRAWS = 9", ["parameters"], "Parameters"),
+        ("import numpy as np\nfrom a import b\n%matplotlib inline", [], "Imports"),
+        ("claim(1 < 2, 'more')", [], "Checks and numbers"),
+        ("for k in a:\n    publish(k, a[k])", [], "Checks and numbers"),
+        ("import seaborn\nfigure = 1\nseaborn.lineplot()", [], "Show the code"),
+    ],
+)
+def test_a_handle_says_what_is_folded(source, tags, name):
+    assert folded(new_code_cell(source, metadata={"tags": tags})) == name
+
+
+def test_only_folded_cells_get_a_handle():
+    cells = [new_markdown_cell("# T"), *(new_code_cell(f"{n}") for n in range(2))]
+    cells[2].metadata["tags"] = ["hide-input"]
+    cells[2].metadata["mystnb"] = {"figure": {"name": "fig-a", "caption": "A"}}
+    page = chapter_page(new_notebook(cells=cells), new_notebook(cells=cells[1:]), 60)
+    assert "mystnb" not in page.cells[1].metadata
+    assert page.cells[2].metadata.mystnb.code_prompt_show == "Code of the figure"
+    assert page.cells[2].metadata.mystnb.figure.name == "fig-a"
 
 
 def test_rendering_is_skipped_when_nothing_changed_and_keeps_the_old_pages_when_it_fails(
