@@ -12,7 +12,7 @@ FIND_PYTHON = for python in $(CANDIDATES); do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book smoke serve test chapters units lint bench mutants binder lock clean
+.PHONY: help setup book smoke serve test chapters units lint bench mutants binder version lock clean
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 help: ## list the targets
@@ -42,10 +42,13 @@ units: $(VENV)/.installed
 	@$(BIN)/python -m pytest --ignore=tests/smoke --ignore=tests/pages >_build/units.log 2>&1; \
 		status=$$?; cat _build/units.log; exit $$status
 
-lint: $(VENV)/.installed ## ruff (notebooks too) and numpydoc
+lint: $(VENV)/.installed ## ruff (notebooks too), numpydoc, imports, types and spelling
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/numpydoc lint helpers/*/*.py
+	@$(BIN)/lint-imports --no-cache >_build/imports.log || { cat _build/imports.log; exit 1; }
+	@$(BIN)/mypy --no-error-summary --cache-dir _build/mypy
+	@$(BIN)/codespell
 
 bench: $(VENV)/.installed ## time the source's way against ours, for the performance page
 	@$(BIN)/python tests/benchmarks/cities.py
@@ -65,6 +68,9 @@ _build/cache/.warm: $(VENV)/.locked | $(VENV)/.installed
 	@echo "compiling the models that chapters share (some minutes, once)"
 	@$(BIN)/market-book warm
 	@touch $@
+
+version: $(VENV)/.installed ## bring the version of pyproject.toml to Colab's cells and the citation
+	@$(BIN)/python tests/support/version.py
 
 lock: ## resolve requirements.lock anew (UPGRADE=1: to the newest versions)
 	@python=$$($(FIND_PYTHON)) && test "$$python" && "$$python" -m venv --clear _build/uv

@@ -61,6 +61,12 @@ def test_colab_installs_this_release_with_pins_of_the_lock():
     assert sum(pin.startswith("arviz") for pin in pins) == 4  # they share a minor version
 
 
+def test_one_version_stands_everywhere():
+    version = PROJECT["version"]
+    assert yaml.safe_load((CHECKOUT / "CITATION.cff").read_text())["version"] == version
+    assert f"\n## {version} " in (CHECKOUT / "CHANGELOG.md").read_text()
+
+
 def test_contents_list_every_notebook_and_page():
     parts = yaml.safe_load((CHECKOUT / "_toc.yml").read_text())
     listed = [parts["root"], *(c["file"] for part in parts["parts"] for c in part["chapters"])]

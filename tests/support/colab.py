@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ import pymc
 import yaml
 
 from helpers.bookmaking.cli import CHECKOUT
+
+VERSION = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
 
 COLAB_CELL = """\
 # On Colab, install the book's packages; elsewhere do nothing.
@@ -25,11 +28,11 @@ else:
     from importlib.metadata import version
 
     numpy = f"numpy>={version('numpy')}"
-    book = "git+https://github.com/bayesian-market-models/book@v0.1.0"
+    book = "git+https://github.com/bayesian-market-models/book@vVERSION"
     %pip install -q "{numpy}" "bayesian-market-models[colab] @ {book}"
     from helpers.notebook.colab import check_session
 
-    check_session()"""
+    check_session()""".replace("VERSION", VERSION)
 
 REPOSITORY = yaml.safe_load((CHECKOUT / "_config.yml").read_text())["repository"]["url"]
 
