@@ -8,19 +8,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import yaml
 from papermill.exceptions import strip_color
 
-from helpers.bookmaking import performance, planted
+from helpers.bookmaking import landing, models, performance
 from helpers.bookmaking.book import Book, read_notebook, title
 from helpers.bookmaking.errors import BuildError
 from helpers.bookmaking.execute import Result, files_below
 from helpers.bookmaking.page import chapter_page
-from helpers.bookmaking.status import MARKER, status_tables
+from helpers.bookmaking.tables import PLANTED, STATUS, planted_table, status_tables
 
 SOURCE = ".source"  # in the rendered book: digest of what it was rendered from
 
@@ -57,23 +59,40 @@ def stage_book(book: Book, results: list[Result], stage: Path) -> None:
     config["execute"] = {"execute_notebooks": "off"}
     (stage / "_config.yml").write_text(yaml.safe_dump(config))
     places = {path.stem: path.relative_to(book.root) for path in book.chapters}
-    chapters = []
+    pages = {}
     for result in results:
         place = places[result.name]
-        seconds = result.record["seconds"]
-        page = chapter_page(read_notebook(book.root / place), read_notebook(result.path), seconds)
+        authored, executed = read_notebook(book.root / place), read_notebook(result.path)
+        pages[place] = chapter_page(authored, executed, result.record["seconds"])
         (stage / place).parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(page, stage / place)
-        chapters.append((title(page), place, result.record))
-    status = stage / "book" / "status.md"
-    if status.exists():
-        status.write_text(status.read_text().replace(MARKER, status_tables(chapters)))
-    for name, (marker, table) in (performance.TABLES | planted.TABLES).items():
-        record = stage / "book" / f"{name}.json"
+        nbformat.write(pages[place], stage / place)
+    write_pages(book, pages, [result.record for result in results], stage / "book")
+
+
+def write_pages(
+    book: Book,
+    chapters: Mapping[Path, nbformat.NotebookNode],
+    records: Iterable[Mapping[str, Any]],
+    pages: Path,
+) -> None:
+    """Put what is made by code in the place of its marker, on the pages that have one."""
+    links = {place.stem: f"[{title(page)}](../{place})" for place, page in chapters.items()}
+    fill(pages / "index.md", landing.MARKER, landing.cards(book, chapters, pages))
+    fill(pages / "status.md", STATUS, status_tables(zip(links.values(), records, strict=True)))
+    shown = zip(links.values(), map(models.shown, chapters.values()), strict=True)
+    fill(pages / "models.md", models.MARKER, models.models_table(book.root, shown))
+    tables = performance.TABLES | {"planted": (PLANTED, partial(planted_table, links))}
+    for name, (marker, table) in tables.items():
+        record = pages / f"{name}.json"
         if record.exists():
-            page = record.with_name(f"{name.partition('_')[0]}.md")
-            shown = table(json.loads(record.read_text()))
-            page.write_text(page.read_text().replace(marker, shown))
+            page = pages / f"{name.partition('_')[0]}.md"
+            fill(page, marker, table(json.loads(record.read_text())))
+
+
+def fill(page: Path, marker: str, text: str) -> None:
+    """Put text in the place of a page's marker, if there is such a page."""
+    if page.exists():
+        page.write_text(page.read_text().replace(marker, text))
 
 
 def stage_digest(book: Book, stage: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -20,7 +19,7 @@ from helpers.bookmaking.page import chapter_page, figure_apart, folded
 from helpers.bookmaking.parameters import parse_assignments, read_parameters, with_parameters
 from helpers.bookmaking.plain_markdown import MISSING, with_plain_markdown
 from helpers.bookmaking.render import render_book, stage_book
-from helpers.bookmaking.status import status_tables
+from helpers.bookmaking.tables import status_tables
 
 RECORD = {
     "seconds": 75.4,
@@ -237,8 +236,8 @@ def executed(book: Book) -> list[Result]:
 
 
 def test_status_names_time_memory_versions_and_commit():
-    tables = status_tables([("Two cities", Path("notebooks/part/one.ipynb"), RECORD)])
-    row = "| [Two cities](../notebooks/part/one.ipynb) | 1 min 15 s | 640 MB | 2025-01-31 | abc |"
+    tables = status_tables([("[Two cities](../one.ipynb)", RECORD)])
+    row = "| [Two cities](../one.ipynb) | 1 min 15 s | 640 MB | 2025-01-31 | abc |"
     assert row in tables
     assert "| pymc | 6.3 |" in tables
     assert "| python | 3.12.1 |" in tables
@@ -254,6 +253,54 @@ def test_pages_take_prose_from_the_source_and_outputs_from_the_run(tmp_path):
     assert page.cells[2].outputs[0].text == "out one"
     assert "Chapter one" in (tmp_path / "stage" / "book" / "status.md").read_text()
     assert "execute_notebooks: 'off'" in (tmp_path / "stage" / "_config.yml").read_text()
+
+
+def answered(book: Book) -> list[Result]:
+    """The same where the chapter shows its answer in words and in a picture, and a model."""
+    figure = {"figure": {"name": "fig-a-answer", "caption": "A"}, "image": {"alt": "Sales rise"}}
+    image = new_output(
+        "display_data", {"image/svg+xml": "<svg xmlns='http://www.w3.org/2000/svg'/>"}
+    )
+    drawn = new_code_cell("show(lift_model)", id="drawn", metadata={"mystnb": figure})
+    write_chapter(book.chapters[0], "1", drawn)
+    notebook = nbformat.read(book.chapters[0], as_version=4)
+    notebook.cells[0].source += "\n\nA shop.\n\n**What sells?**\n\n{glue:text}`answer`"
+    nbformat.write(notebook, book.chapters[0])
+    notebook.cells[2].outputs = [glue("answer", "Ads *sell*.")]
+    notebook.cells[3].outputs = [image]
+    (result, *_) = results = executed(book)
+    nbformat.write(notebook, result.path)
+    return results
+
+
+def test_a_card_shows_picture_question_and_answer_of_its_chapter(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1", two="2")
+    (book.root / "book" / "index.md").write_text("# Tiny\n\n<!-- chapter cards -->\n")
+    stage_book(book, answered(book), tmp_path / "stage")
+    page = (tmp_path / "stage" / "book" / "index.md").read_text()
+    card, other = page.split("````{grid-item-card} ")[1:]
+    assert card.startswith("[Chapter one](../notebooks/part/one.ipynb)\n:img-top: _cards/one.svg\n")
+    assert ":img-alt: Sales rise" in card and "*What sells?*" in card
+    assert "{glue:text}`/notebooks/part/one.ipynb::answer:s`" in card
+    assert (tmp_path / "stage" / "book" / "_cards" / "one.svg").read_text().startswith("<svg")
+    assert other.startswith("[Chapter two](../notebooks/part/two.ipynb)\n\n````\n")
+
+
+def test_the_page_of_models_says_where_each_stands_and_is_shown(tmp_path):
+    book = tiny_book(tmp_path / "book", one="1", two="2")
+    (book.root / "helpers" / "model.py").write_text(
+        'def lift_model(x):\n    """Lift of\n    sales.\n\n    More."""\n\n'
+        "def _inner():\n    numpyro.sample()\n\n"
+        "class Mix:\n    def fit(self):\n        _inner()\n\n"
+        "def lift(x):\n    return x\n"
+    )
+    (book.root / "book" / "models.md").write_text("<!-- table of models -->\n")
+    stage_book(book, answered(book), tmp_path / "stage")
+    page = (tmp_path / "stage" / "book" / "models.md").read_text()
+    row = "| [Chapter one](../notebooks/part/one.ipynb) | `helpers/model.py:1` | Lift of sales. |"
+    assert f"| `lift_model` {row}" in page
+    assert "| `Mix` |  | `helpers/model.py:10` |" in page
+    assert page.count("`helpers/model.py:") == 2
 
 
 def test_the_performance_page_shows_the_benchmark(tmp_path):
@@ -292,12 +339,20 @@ def test_the_performance_page_shows_the_benchmark(tmp_path):
 
 def test_a_page_shows_the_planted_errors(tmp_path):
     book = tiny_book(tmp_path / "book", one="1")
-    row = {"chapter": 1, "error": "a wrong sign", "caught by": "test_sign", "date": "2025-01-31"}
+    row = {
+        "chapter": "one",
+        "error": "a wrong sign",
+        "caught by": "test_sign",
+        "date": "2025-01-31",
+    }
     (book.root / "book" / "planted.json").write_text(json.dumps([row]))
     (book.root / "book" / "planted.md").write_text("<!-- planted errors -->\n")
     stage_book(book, executed(book), tmp_path / "stage")
     page = (tmp_path / "stage" / "book" / "planted.md").read_text()
-    assert "| 1 | a wrong sign | `test_sign` | 2025-01-31 |" in page
+    assert (
+        "| [Chapter one](../notebooks/part/one.ipynb) | a wrong sign | `test_sign` | 2025-01-31 |"
+        in page
+    )
 
 
 def test_the_performance_page_shows_the_stores(tmp_path):
