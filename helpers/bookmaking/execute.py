@@ -20,6 +20,7 @@ from typing import Any
 import nbformat
 
 from helpers.bookmaking.book import Book, parameterised
+from helpers.bookmaking.closure import code_of, imported
 from helpers.bookmaking.errors import BuildError
 from helpers.bookmaking.parameters import read_parameters
 
@@ -87,16 +88,16 @@ def kernel_environment(caches: Path) -> dict[str, str]:
 def digest(book: Book, notebook: nbformat.NotebookNode) -> str:
     """Fingerprint of all that a notebook's outputs depend on.
 
-    These are its code with the parameters in it, `helpers`, the data, the lock, Python and the
-    kernel's settings. Prose is not among them: pages take it from the source. Of
-    `helpers/bookmaking` only the worker is: the rest works around the kernel and not in it.
+    These are its code with the parameters in it, what it imports of `helpers`, the data, the
+    lock, Python and the kernel's settings. Prose is not among them: pages take it from the source.
+    Of `helpers/bookmaking` only the worker is: the rest works around the kernel and not in it.
     """
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    code = code_of(notebook)
     parts = [json.dumps([code, KERNEL_SETTINGS, sys.version]).encode()]
     parts.append(Path(__file__).with_name("worker.py").read_bytes())
-    package = book.root / "helpers"
-    for path in [*files_below(package), book.root / "requirements.lock", *data_files(notebook)]:
-        if path.is_file() and package / "bookmaking" not in path.parents:
+    modules = imported(book.root, code)
+    for path in [*modules, book.root / "requirements.lock", *data_files(notebook)]:
+        if path.is_file():
             parts += [path.name.encode(), path.read_bytes()]
     whole = hashlib.sha256()
     for part in parts:

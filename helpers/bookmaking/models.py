@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from IPython.core.inputtransformer2 import TransformerManager
+
+from helpers.bookmaking.closure import parsed
 
 MARKER = "<!-- table of models -->"
 NAMES = re.compile(r"\w+_model|build_\w+")
@@ -58,7 +59,7 @@ def shown(notebook: nbformat.NotebookNode) -> set[str]:
     names = set()
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            tree = ast.parse(TransformerManager().transform_cell(cell.source))
+            tree = parsed(cell.source)
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "show":
                     names |= {ast.unparse(one).partition(".")[0] for one in node.args}

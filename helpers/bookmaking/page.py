@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 import nbformat
-from IPython.core.inputtransformer2 import TransformerManager
 
+from helpers.bookmaking.closure import parsed
 from helpers.bookmaking.parameters import has_tag
 
 WORDS_A_MINUTE = 150  # prose with code and formulas between
@@ -96,7 +96,7 @@ def folded(cell: nbformat.NotebookNode) -> str:
     """What a folded cell holds, in a word or two."""
     if has_tag(cell, "parameters"):
         return "Parameters"
-    tree = ast.parse(TransformerManager().transform_cell(cell.source))
+    tree = parsed(cell.source)
     imports = [s for s in tree.body if isinstance(s, ast.Import | ast.ImportFrom)]
     if 2 * len(imports) > len(tree.body):
         return "Imports"

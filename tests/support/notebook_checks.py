@@ -9,10 +9,10 @@ from pathlib import Path
 
 import nbformat
 from colab import COLAB_CELL
-from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from pybtex.database import parse_file
 
+from helpers.bookmaking.closure import parsed
 from helpers.bookmaking.page import figure_of
 from helpers.bookmaking.parameters import has_tag, read_parameters
 
@@ -55,11 +55,6 @@ def prose(notebook: NotebookNode) -> str:
     """All Markdown, without fenced and inline code that carries no role."""
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     return re.sub(r"^```\w*\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-
-
-def parsed(source: str) -> ast.Module:
-    """Syntax tree of a cell, magics included."""
-    return ast.parse(TransformerManager().transform_cell(source))
 
 
 def calls(tree: ast.AST, *, inside_functions: bool = True) -> Iterator[tuple[str, ast.Call]]:

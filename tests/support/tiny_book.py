@@ -18,6 +18,7 @@ PARAMETERS = "DRAWS = 1000  # published\nDATA_PATH = None\nENFORCE_CLAIMS = True
 def tiny_book(root: Path, **chapters: str) -> Book:
     """Make a book with one code cell a chapter; `one="1 + 1"` becomes `one.ipynb`."""
     (root / "helpers").mkdir(parents=True)
+    (root / "helpers" / "__init__.py").touch()
     (root / "helpers" / "model.py").write_text("LIFT = 1\n")
     (root / "notebooks" / "part").mkdir(parents=True)
     (root / "requirements.lock").write_text("numpy==2\n")

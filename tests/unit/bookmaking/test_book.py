@@ -13,6 +13,7 @@ from tiny_book import tiny_book, write_chapter
 from helpers.bookmaking import performance, render
 from helpers.bookmaking.book import Book, parameterised, write_atomically
 from helpers.bookmaking.cli import CHECKOUT, main
+from helpers.bookmaking.closure import imported
 from helpers.bookmaking.errors import BuildError, UsageError
 from helpers.bookmaking.execute import Result, digest, execute_book, kernel_environment
 from helpers.bookmaking.page import chapter_page, figure_apart, folded
@@ -114,7 +115,7 @@ def test_profiles(tmp_path):
 
 def test_digest_follows_all_inputs_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.delenv("MARKET_BOOK_DATA", raising=False)
-    book = tiny_book(tmp_path / "book", one="1")
+    book = tiny_book(tmp_path / "book", one="import helpers.model")
     path = book.chapters[0]
 
     def now(**values):
@@ -126,7 +127,8 @@ def test_digest_follows_all_inputs_and_nothing_else(tmp_path, monkeypatch):
     (bookmaking / "render.py").write_text("changed = True")
     (book.root / "helpers" / "__pycache__").mkdir()
     (book.root / "helpers" / "__pycache__" / "model.pyc").write_text("byte-code")
-    write_chapter(path, "1", new_markdown_cell("More prose."))
+    (book.root / "helpers" / "other.py").write_text("CHANGED = True")
+    write_chapter(path, "import helpers.model", new_markdown_cell("More prose."))
     assert now() == seen[0]
 
     seen.append(now(DRAWS=10))
@@ -145,9 +147,47 @@ def test_digest_follows_all_inputs_and_nothing_else(tmp_path, monkeypatch):
     seen.append(now())
     (tmp_path / "data" / "train.csv").write_text("d")
     seen.append(now())
-    write_chapter(path, "1 + 1")
+    write_chapter(path, "import helpers.model as model")
     seen.append(now())
     assert len(set(seen)) == len(seen)
+
+
+FILES = {
+    "__init__": "",
+    "cities/__init__": "import helpers.style",
+    "cities/model": "def build():\n    from ..shared import walk",
+    "shared": "import pandas.helpers\nCOMMAND = ['-m', 'helpers.worker']",
+    "worker": "import helpers.shared",
+    "style": "'see helpers.stores for more'",
+    "stores/__init__": "",
+    "stores/model": "import helpers.shared",
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "files"),
+    [
+        ("1", []),
+        ("import helpers", ["__init__"]),
+        ("from helpers import style", ["__init__", "style"]),
+        ("%matplotlib inline\nfrom helpers.shared import x", ["__init__", "shared", "worker"]),
+        (
+            "def f():\n    import helpers.cities.model",
+            ["__init__", "cities/__init__", "cities/model", "shared", "style", "worker"],
+        ),
+        (
+            "from helpers.stores import model",
+            ["__init__", "shared", "stores/__init__", "stores/model", "worker"],
+        ),
+    ],
+)
+def test_what_is_imported_is_found_through_functions_packages_and_commands(tmp_path, code, files):
+    for name, source in FILES.items():
+        path = tmp_path / "helpers" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    found = [str(p.relative_to(tmp_path / "helpers"))[:-3] for p in imported(tmp_path, [code])]
+    assert sorted(found) == files
 
 
 def test_kernels_see_absolute_data_and_no_settings_that_slow_them(tmp_path, monkeypatch):
