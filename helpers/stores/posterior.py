@@ -174,12 +174,7 @@ class Structured:
         Structured
             The same population with the likelihoods expanded elsewhere.
         """
-        beta = self.beta
-        for _ in range(100):
-            new = _newton_step(self.cells, beta, mean, log_sd)
-            moved, beta = np.abs(new - beta).max(initial=0.0), new
-            if moved < 1e-6:
-                break
+        beta = newton(self.cells, self.beta, mean, _diagonal(log_sd), 100)
         _, gradient, precision = _expand(self.cells, beta)
         return replace(self, beta=beta, gradient=gradient, precision=precision)
 
@@ -313,32 +308,75 @@ def _expand(cells: Cells, beta: np.ndarray):
     return value, gradient, precision
 
 
-def _newton_step(cells, beta, mean, log_sd):
-    """One Newton step of each store, halved for those it would make worse."""
-    weight = np.exp(-2 * log_sd)
-    value, gradient, precision = _expand(cells, beta)
-    target = value - 0.5 * (weight * (beta - mean) ** 2).sum(1)
-    gradient = gradient - weight * (beta - mean)
-    curvature = precision + np.diag(weight)
-    # where dispersion and coefficients together are not concave, move them apart
-    inner = np.linalg.solve(curvature[:, :-1, :-1], curvature[:, :-1, -1:])[..., 0]
-    left = curvature[:, -1, -1] - (inner * curvature[:, :-1, -1]).sum(1)
-    odd = left <= 1e-6 * np.abs(curvature[:, -1, -1])
-    curvature[odd, :-1, -1] = curvature[odd, -1, :-1] = 0
-    curvature[odd, -1, -1] = np.abs(curvature[odd, -1, -1]) + weight[-1]
-    step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
-    rows = np.arange(len(beta))
-    new = beta.copy()
-    for k in range(_HALVINGS):
-        part = cells.take(rows)
-        tried = beta[rows] + step[rows] / 2**k
-        after = _values(part, tried)[0] - 0.5 * (weight * (tried - mean) ** 2).sum(1)
-        better = after >= target[rows] - 1e-9 * np.abs(target[rows])
-        new[rows[better]] = tried[better]
-        rows = rows[~better]
-        if not rows.size:
+def newton(
+    cells: Cells,
+    beta: np.ndarray,
+    mean: np.ndarray,
+    precision: np.ndarray,
+    steps: int,
+    *,
+    reach: float = np.inf,
+) -> np.ndarray:
+    """Newton steps to the peak of each store's posterior under a normal prior, never downhill.
+
+    Parameters
+    ----------
+    cells : Cells
+        Sales.
+    beta : array, shape (S, F + 1)
+        Coefficients and log dispersion to start from.
+    mean : array, shape (F + 1,) or (S, F + 1)
+        Prior means.
+    precision : array, shape (F + 1, F + 1)
+        Prior precision.
+    steps : int
+        Steps at most; fewer if nothing moves any more.
+    reach : float
+        Longest step of a coefficient.
+
+    Returns
+    -------
+    array, shape (S, F + 1)
+        Where the steps lead.
+    """
+    mean = np.broadcast_to(mean, beta.shape)
+
+    def target(part, rows, at):
+        off = at - mean[rows]
+        return _values(part, at)[0] - 0.5 * ((off @ precision) * off).sum(1)
+
+    everyone = np.arange(len(beta))
+    value = target(cells, everyone, beta)
+    for _ in range(steps):
+        _, gradient, curvature = _expand(cells, beta)
+        gradient -= (beta - mean) @ precision
+        curvature += precision
+        # where dispersion and coefficients together are not concave, move them apart
+        inner = np.linalg.solve(curvature[:, :-1, :-1], curvature[:, :-1, -1:])[..., 0]
+        left = curvature[:, -1, -1] - (inner * curvature[:, :-1, -1]).sum(1)
+        odd = left <= 1e-6 * np.abs(curvature[:, -1, -1])
+        curvature[odd, :-1, -1] = curvature[odd, -1, :-1] = 0
+        curvature[odd, -1, -1] = np.abs(curvature[odd, -1, -1]) + precision[-1, -1]
+        step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
+        step *= np.minimum(1, reach / np.abs(step).max(1, keepdims=True).clip(1e-12))
+        new, rows = beta.copy(), everyone
+        for k in range(_HALVINGS):
+            part = cells if rows.size == len(beta) else cells.take(rows)
+            tried = beta[rows] + step[rows] / 2**k
+            after = target(part, rows, tried)
+            better = after >= value[rows] - 1e-9 * np.abs(value[rows])
+            new[rows[better]], value[rows[better]] = tried[better], after[better]
+            rows = rows[~better]
+            if not rows.size:
+                break
+        moved, beta = np.abs(new - beta).max(initial=0.0), new
+        if moved < 1e-6:
             break
-    return new
+    return beta
+
+
+def _diagonal(log_sd):
+    return np.diag(np.exp(-2 * log_sd))
 
 
 def _population_terms(state, mean, log_sd):
@@ -439,7 +477,7 @@ def fit_mean_field(cells: Cells, *, steps: int = 10) -> dict[str, np.ndarray]:
 
     def rounds(cells, beta, mean, log_sd, number):
         for _ in range(number):
-            beta = _newton_step(cells, beta, mean, log_sd)
+            beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
             state = beta, *_expand(cells, beta)[1:]
             mean, log_sd = _em_step(state, mean, log_sd, diagonal=True)
         return beta, mean, log_sd
@@ -447,7 +485,7 @@ def fit_mean_field(cells: Cells, *, steps: int = 10) -> dict[str, np.ndarray]:
     few = slice(None, None, max(1, len(beta) // _PART))
     _, mean, log_sd = rounds(cells.take(few), beta[few], mean, log_sd, 4 * steps)
     beta, mean, log_sd = rounds(cells, beta, mean, log_sd, steps)
-    beta = _newton_step(cells, beta, mean, log_sd)
+    beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
     curvature = np.diagonal(_expand(cells, beta)[2], axis1=1, axis2=2)
     return {"mean": mean, "log_sd": log_sd, "beta": beta, "curvature": curvature}
 
@@ -502,7 +540,7 @@ def fit_structured(cells: Cells, *, max_steps: int = 60, tolerance: float = 0.01
         _, mean, log_sd, _ = _search(cells.take(few), beta[few], mean, log_sd, 6, max_steps, 0.1)
     em_steps = 1 if stride > 1 else 6
     beta, mean, log_sd, steps = _search(cells, beta, mean, log_sd, em_steps, max_steps, tolerance)
-    beta = _newton_step(cells, beta, mean, log_sd)
+    beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
     state = beta, *_expand(cells, beta)[1:]
     curvature = _population_terms(state, mean, log_sd)[2]
     eigen, vectors = np.linalg.eigh(-curvature)
@@ -515,11 +553,11 @@ def _search(cells, beta, mean, log_sd, em_steps, max_steps, tolerance):
     """Peak of the population's posterior: closed-form steps, then Newton's."""
     size = mean.size
     for _ in range(em_steps):
-        beta = _newton_step(cells, beta, mean, log_sd)
+        beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
         mean, log_sd = _em_step((beta, *_expand(cells, beta)[1:]), mean, log_sd)
     damping = 0.0
     for taken in range(1, max_steps + 1):
-        beta = _newton_step(cells, beta, mean, log_sd)
+        beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
         state = beta, *_expand(cells, beta)[1:]
         value, slope, curvature = _population_terms(state, mean, log_sd)
         eigen, vectors = np.linalg.eigh(-curvature)
