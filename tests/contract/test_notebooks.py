@@ -12,6 +12,15 @@ from helpers.bookmaking.cli import CHECKOUT
 BOOK = Book(CHECKOUT)
 CHAPTERS = [pytest.param(path, id=path.stem) for path in BOOK.chapters]
 PARAMETERS = "DRAWS = 9\nTUNE = 9\nCHAINS = 2\nSEED = 1\nENFORCE_CLAIMS = True"
+OPENING = """# Title
+
+A shop buys ads.
+
+**Do they work?**
+
+{glue:text}`answer`
+
+*What to do.* {glue:text}`action`"""
 ALT = "The line of sales rises after the campaign"
 FIGURE = {"figure": {"name": "fig-sales", "caption": "Sales rise when the campaign starts."}}
 
@@ -30,20 +39,54 @@ def test_citations_and_terms_exist(path):
     assert checks.terms_are_defined(notebook, pages / "glossary.md") == []
 
 
+#: Lines of code in view, at most: what a reader of a chapter can be asked to read.
+AVERAGE_IN_VIEW, MOST_IN_VIEW = 450, 500
+
+
+@pytest.mark.parametrize("path", CHAPTERS)
+def test_a_chapter_shows_no_more_code_than_can_be_read(path):
+    assert checks.lines_in_view(read_notebook(path)) <= MOST_IN_VIEW
+
+
+def test_chapters_are_short_on_average():
+    lines = [checks.lines_in_view(read_notebook(path)) for path in BOOK.chapters]
+    assert sum(lines) / len(lines) <= AVERAGE_IN_VIEW
+
+
+def test_lines_in_view_are_those_of_unfolded_code():
+    folded = code("x = 1", tags=["hide-input"])
+    assert checks.lines_in_view(new_notebook(cells=[folded, code("a = 1\n\nb = 2\n")])) == 2
+
+
+@pytest.mark.parametrize("path", sorted((BOOK.root / "book").glob("*.md")), ids=lambda p: p.stem)
+def test_pages_name_chapters(path):
+    assert checks.numbered_chapters(path.read_text()) == []
+
+
 def notebook(*cells):
     """A notebook without fault, and more cells."""
-    first = new_markdown_cell("# Title\n\nThe lift is {glue:text}`lift`.")
-    parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
-    published = new_code_cell("publish('lift', f'{1.5:.1f}')")
+    first = new_markdown_cell(OPENING)
+    parameters = new_code_cell(PARAMETERS, metadata={"tags": ["parameters", "hide-input"]})
+    published = code("publish('answer', 'Yes.')\npublish('action', 'Stop.')", tags=["hide-input"])
+    answer = plot(figure={"figure": FIGURE["figure"] | {"name": "fig-ads-answer"}})
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    colab = new_code_cell(checks.COLAB_CELL)
-    return new_notebook(cells=[first, colab, parameters, published, *cells], metadata=kernel)
+    colab = code(checks.COLAB_CELL, tags=["remove-cell"])
+    return new_notebook(
+        cells=[first, colab, parameters, published, answer, *cells], metadata=kernel
+    )
+
+
+def code(source, **metadata):
+    return new_code_cell(source, metadata=metadata)
 
 
 def plot(alt=ALT, figure=FIGURE):
     return new_code_cell(
         "figure, axes = plt.subplots()", metadata={"mystnb": {**figure, "image": {"alt": alt}}}
     )
+
+
+looking = plot(figure={"figure": {"name": "fig-a", "caption": "Look at the line of sales."}})
 
 
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
@@ -53,14 +96,13 @@ def test_a_good_notebook_has_no_problem(check):
         new_code_cell("def draw():\n    return plt.subplots()"),  # plots only when called
         new_code_cell("rng = np.random.default_rng(SEED)\npm.sample(DRAWS, random_seed=rng)"),
         new_code_cell("%config InlineBackend.figure_formats = ['svg']"),
-        new_code_cell("key_numbers({f'lift-{city}': ('Lift', '2') for city in 'AB'})"),
+        code("key_numbers({f'lift-{city}': ('Lift', '2') for city in 'AB'})", tags=["hide-cell"]),
+        code("import numpy as np\nseeds = named_seeds(1, 'a')", tags=["hide-input"]),
+        code("from helpers.cities.model import prepare\nprepare(1)\nseeds.fit"),
+        new_markdown_cell("The chapter on two cities, as in [](a.ipynb)."),
         new_markdown_cell("{glue:text}`lift-A` and, as code, `np.random.seed`."),
     ]
     assert check(notebook(*good)) == []
-
-
-def code(source, **metadata):
-    return new_code_cell(source, metadata=metadata)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +112,19 @@ def code(source, **metadata):
         (checks.metadata_is_authored, code("1", papermill={"duration": 1}), "drop papermill"),
         (checks.tags_are_known, code("1", tags=["hidden"]), "unknown tag hidden"),
         (checks.parameters_are_complete, code("N = 1", tags=["parameters"]), "2 cells tagged"),
-        (checks.opens_with_a_title, new_markdown_cell("# Another"), "one `# Title`"),
+        (checks.opens_with_its_answer, new_markdown_cell("# Another"), "2 headings"),
+        (checks.one_figure_answers, plot(figure={"figure": {"name": "fig-b-answer"}}), "2 figures"),
+        (checks.bookkeeping_is_folded, code("for c in x:\n    claim(c, 'a')"), "claim in view"),
+        (checks.bookkeeping_is_folded, code("x = 1\npublish('x', 'x')"), "publish in view"),
+        (checks.bookkeeping_is_folded, code("key_numbers({})"), "key_numbers in view"),
+        (checks.bookkeeping_is_folded, code("import a\nimport b\nc()"), "imports in view"),
+        (checks.bookkeeping_is_folded, code("N = 1", tags=["parameters"]), "parameters in view"),
+        (checks.chapters_are_named, new_markdown_cell("As in chapter 5."), "chapter 5"),
+        (checks.chapters_are_named, new_markdown_cell("[Chapter 5](a.ipynb)"), "Chapter 5"),
+        (checks.chapters_are_named, new_markdown_cell("Chapters [1](a.ipynb)"), "Chapters [1"),
+        (checks.chapters_are_named, new_markdown_cell("`market-book run 5`"), "run 5"),
+        (checks.seeds_have_names, code("fit(seeds[3])"), "seeds[3]"),
+        (checks.captions_say_what_to_see, looking, "Look at"),
         (checks.figures_are_described, code("plt.subplots()"), "alternative text"),
         (checks.figures_are_described, code("az.plot_forest(fit)"), "caption"),
         (checks.figures_are_described, plot(alt=""), "alternative text"),
@@ -126,6 +180,19 @@ def test_faults_that_no_added_cell_can_plant():
     other_cell.cells[1].source += "\n%pip install x"
     assert checks.first_cell_is_for_colab(other_cell)
     assert checks.network_is_not_used(other_cell)
+
+    for fault in ("**Do they work?**\n\n", "{glue:text}`answer`\n\n", "A shop buys ads.\n\n"):
+        other_opening = notebook()
+        other_opening.cells[0].source = OPENING.replace(fault, "")
+        assert checks.opens_with_its_answer(other_opening)
+    longer = notebook()
+    longer.cells[0].source += "\n\nYou will learn."
+    assert checks.opens_with_its_answer(longer)
+    nothing = notebook()
+    nothing.cells.pop(4)
+    assert "0 figures" in checks.one_figure_answers(nothing)[0]
+    captioned = notebook(plot(figure={"figure": {"caption": "As in chapter 2, sales rise."}}))
+    assert checks.chapters_are_named(captioned)
 
     assert "two figures" in checks.figures_are_described(notebook(plot(), plot()))[0]
 

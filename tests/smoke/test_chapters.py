@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -54,6 +55,37 @@ def test_each_figure_is_described(executed):
         images = sum(is_image(output) for output in cell.get("outputs", []))
         described = bool(figure_of(cell))
         assert images == described, f"cell {number}: {images} figures, {described:d} described"
+
+
+@chapters
+@pytest.mark.parametrize(("key", "most"), [("answer", 3), ("action", 2)])
+def test_answer_and_action_are_words_with_few_numbers(executed, key, most):
+    (text,) = published(executed, key)
+    assert len(numbers(text)) <= most, text
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Spend 1,200.5 EUR on TV4, -3 % of 2021; R² of one.", ["1,200.5", "3", "2021"]),
+        ("Between 5 and 10.", ["5", "10"]),
+    ],
+)
+def test_numbers_of_a_text(text, found):
+    assert numbers(text) == found
+
+
+def numbers(text):
+    return re.findall(r"(?<![A-Za-z\d])\d+(?:[.,]\d+)*", text)
+
+
+def published(notebook, key):
+    scraps = ((o.get("metadata", {}).get("scrapbook"), o) for o in outputs(notebook))
+    return [
+        ast.literal_eval(o["data"][f"{scrap['mime_prefix']}text/plain"])
+        for scrap, o in scraps
+        if scrap and scrap["name"] == key
+    ]
 
 
 def outputs(notebook):

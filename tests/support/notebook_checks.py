@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from pybtex.database import parse_file
 
 from helpers.bookmaking.closure import parsed
-from helpers.bookmaking.page import figure_of
+from helpers.bookmaking.page import ANSWER, CHECKING, answers, figure_of, folded
 from helpers.bookmaking.parameters import has_tag, read_parameters
 
 REQUIRED_PARAMETERS = {"DRAWS", "TUNE", "CHAINS", "SEED", "ENFORCE_CLAIMS"}
@@ -131,12 +131,87 @@ def parameters_are_complete(notebook: NotebookNode) -> list[str]:
     return problems + [f"no parameter {name}" for name in sorted(missing)]
 
 
-def opens_with_a_title(notebook: NotebookNode) -> list[str]:
-    """One first-level heading, the first line."""
+#: Title, situation, question, answer and action, each a paragraph.
+OPENING = re.compile(
+    r"# [^\n]+\n\n"
+    r"(?!\*\*)\S[\s\S]*?\n\n"
+    r"\*\*[^\n]+\?\*\*\n\n"
+    r"\{glue:text\}`answer`\n\n"
+    r"\*What to do\.\* \{glue:text\}`action`\s*"
+)
+
+
+def opens_with_its_answer(notebook: NotebookNode) -> list[str]:
+    """The first cell is the first screen: title, situation, question, answer, what to do."""
     headings = re.findall(r"^# .+", prose(notebook), re.MULTILINE)
-    first = notebook.cells[0].source.lstrip() if notebook.cells else ""
-    starts = re.match(r"(?:\([\w-]+\)=\s*)?# ", first)
-    return [] if starts and len(headings) == 1 else ["needs one `# Title`, as its first line"]
+    problems = [] if len(headings) == 1 else [f"{len(headings)} headings `# Title`, one is needed"]
+    if not (notebook.cells and OPENING.fullmatch(notebook.cells[0].source)):
+        problems.append(
+            "cell 1: must be `# Title`, the situation, `**Question?**`, {glue:text}`answer`, and "
+            "*What to do.* {glue:text}`action`, a paragraph each and nothing else"
+        )
+    return problems
+
+
+def one_figure_answers(notebook: NotebookNode) -> list[str]:
+    """Exactly one figure has a name that ends with `-answer`."""
+    count = sum(map(answers, notebook.cells))
+    return [] if count == 1 else [f"{count} figures are called fig-...{ANSWER}, one is needed"]
+
+
+def in_view(cell: NotebookNode) -> bool:
+    """Whether a page shows a cell's code unfolded."""
+    hidden = ("hide-input", "hide-cell", "remove-input", "remove-cell")
+    return cell.cell_type == "code" and not any(has_tag(cell, tag) for tag in hidden)
+
+
+def lines_in_view(notebook: NotebookNode) -> int:
+    """Lines of code that a page shows unfolded, blank ones not counted."""
+    lines = (line for cell in notebook.cells if in_view(cell) for line in cell.source.splitlines())
+    return sum(bool(line.strip()) for line in lines)
+
+
+def bookkeeping_is_folded(notebook: NotebookNode) -> list[str]:
+    """Parameters, imports, claims and published numbers are folded: a reader sees the modelling."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        called = CHECKING & {name for name, _ in calls(parsed(cell.source))}
+        if in_view(cell) and called:
+            problems.append(f"cell {number}: {', '.join(sorted(called))} in view; fold it apart")
+        elif in_view(cell) and folded(cell) in ("Parameters", "Imports"):
+            problems.append(f"cell {number}: {folded(cell).lower()} in view; tag it hide-input")
+    return problems
+
+
+def chapters_are_named(notebook: NotebookNode) -> list[str]:
+    """No chapter is meant by its number, which changes when another is inserted."""
+    captions = [figure_of(cell).get("caption", "") for cell in notebook.cells]
+    return numbered_chapters("\n".join([prose(notebook), *captions]))
+
+
+def numbered_chapters(text: str) -> list[str]:
+    """Places of a text that name a chapter by a number."""
+    found = re.findall(r"\b[Cc]hapters? \[?\d+", text)
+    found += re.findall(r"\bmarket-book run \d+", text)
+    return [f"{one}: name the chapter, numbers change" for one in found]
+
+
+def seeds_have_names(notebook: NotebookNode) -> list[str]:
+    """No seed is meant by its place in a list."""
+    return [
+        f"cell {number}: {found}; name it with named_seeds"
+        for number, cell in code_cells(notebook)
+        for found in re.findall(r"\bseeds?\[\d+\]", cell.source)
+    ]
+
+
+def captions_say_what_to_see(notebook: NotebookNode) -> list[str]:
+    """Captions do not all begin alike."""
+    return [
+        f"cell {number}: a caption begins with Look at"
+        for number, cell in code_cells(notebook)
+        if figure_of(cell).get("caption", "").startswith("Look at")
+    ]
 
 
 def draws_figure(cell: NotebookNode) -> bool:
@@ -313,7 +388,12 @@ CHECKS: tuple[Check, ...] = (
     metadata_is_authored,
     tags_are_known,
     parameters_are_complete,
-    opens_with_a_title,
+    opens_with_its_answer,
+    one_figure_answers,
+    bookkeeping_is_folded,
+    chapters_are_named,
+    seeds_have_names,
+    captions_say_what_to_see,
     figures_are_described,
     randomness_is_seeded,
     first_cell_is_for_colab,
