@@ -99,9 +99,27 @@ def priors(model: Any, *data: Any, notes: Mapping[str, str] | None = None) -> pd
 
 def _pymc_priors(model):
     for variable in model.free_RVs:
-        text = variable.str_repr(formatting="plain").partition(" ~ ")[2]
+        if hasattr(variable, "str_repr"):
+            text = variable.str_repr(formatting="plain").partition(" ~ ")[2]
+        else:
+            text = _with_dims(variable, model)
         dims = model.named_vars_to_dims.get(variable.name) or ()
         yield variable.name, text, " × ".join(dims)
+
+
+def _with_dims(variable, model) -> str:
+    """Distribution of a variable of ``pymc.dims``, which does not print itself."""
+    from pytensor.graph.traversal import ancestors
+
+    def shown(value):
+        if value.name:
+            return value.name
+        above = [one.name for one in ancestors([value]) if one in model.free_RVs]
+        return f"f({', '.join(above)})" if above else f"{value.eval():.3g}"
+
+    core = variable.owner.op.core_op
+    values = variable.owner.inputs[-len(core.ndims_params) :]
+    return f"{core._print_name[0]}({', '.join(map(shown, values))})"
 
 
 def _numpyro_priors(model, *data):
