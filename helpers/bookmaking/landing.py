@@ -23,7 +23,7 @@ def cards(book: Book, chapters: Mapping[Path, nbformat.NotebookNode], pages: Pat
     for caption, paths in book.parts.items():
         places = [path.relative_to(book.root) for path in paths]
         shown = [place for place in places if place in chapters]
-        lines += [f"### {caption}", "", "`````{grid} 1 2 2 3", ":gutter: 3", ""] if shown else []
+        lines += [f"### {caption}", "", "`````{grid} 1 1 2 2", ":gutter: 3", ""] if shown else []
         for place in shown:
             lines += [*card(place, chapters[place], pages), ""]
         lines += ["`````", ""] if shown else []
