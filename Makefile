@@ -50,12 +50,14 @@ lint: $(VENV)/.installed ## ruff (notebooks too), numpydoc, imports, types and s
 	@$(BIN)/mypy --no-error-summary --cache-dir _build/mypy
 	@$(BIN)/codespell
 
-bench: $(VENV)/.installed ## time the source's way against ours, for the performance page
+bench: $(VENV)/.installed ## time the source's way against ours, write the performance page, check the targets
 	@$(BIN)/python tests/benchmarks/cities.py
 	@$(BIN)/python tests/benchmarks/mix.py
 	@$(BIN)/python tests/benchmarks/multilevel.py
 	@$(BIN)/python tests/benchmarks/markets.py
 	@$(BIN)/python tests/benchmarks/stores.py
+	@$(BIN)/python tests/benchmarks/performance_page.py
+	@$(BIN)/python -m pytest tests/benchmarks/check_records.py
 
 mutants: $(VENV)/.installed ## plant errors in the helpers and see which test catches each
 	@$(BIN)/python tests/support/mutations.py

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import nbformat
 import yaml
 from papermill.exceptions import strip_color
 
-from helpers.bookmaking import landing, models, performance
+from helpers.bookmaking import landing, models
 from helpers.bookmaking.book import Book, read_notebook, title
 from helpers.bookmaking.errors import BuildError
 from helpers.bookmaking.execute import Result, files_below
@@ -81,12 +80,9 @@ def write_pages(
     fill(pages / "status.md", STATUS, status_tables(zip(links.values(), records, strict=True)))
     shown = zip(links.values(), map(models.shown, chapters.values()), strict=True)
     fill(pages / "models.md", models.MARKER, models.models_table(book.root, shown))
-    tables = performance.TABLES | {"planted": (PLANTED, partial(planted_table, links))}
-    for name, (marker, table) in tables.items():
-        record = pages / f"{name}.json"
-        if record.exists():
-            page = pages / f"{name.partition('_')[0]}.md"
-            fill(page, marker, table(json.loads(record.read_text())))
+    record = pages / "planted.json"
+    rows = json.loads(record.read_text()) if record.exists() else []
+    fill(pages / "planted.md", PLANTED, planted_table(links, rows))
 
 
 def fill(page: Path, marker: str, text: str) -> None:

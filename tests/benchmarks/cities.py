@@ -29,8 +29,8 @@ from helpers.cities.simulate import simulate_two_cities
 from helpers.inference.sampling import cores_for, fit_many, sample
 
 CHAINS = 4
-DRAWS = 1000  # a chain, as many to tune: PyMC's default and chapter 2's
-DAYS = 730  # as in chapter 1
+DRAWS = 1000  # a chain, as many to tune: PyMC's default and the book's
+DAYS = 730  # two years, as in the book
 GROWTH = 10
 OUTPUT = Path(__file__).parents[2] / "book" / "performance_cities.json"
 PACKAGES = ("pymc", "nutpie", "numba", "jax", "numpy")
@@ -88,7 +88,7 @@ def kept(model):
 
 
 def ours(series, draws, *, backend):
-    """Fit the recommended model with the draws of chapter 2."""
+    """Fit the recommended model with the draws of the book."""
     model = shared_shock_model(prepare(series, use_events=False))
     return sample(
         model,

@@ -18,7 +18,7 @@ import pytensor.tensor as pt
 from measuring import checked, clocked, conditions, in_cold_process, interleaved, main, quiet
 
 from helpers.prices.draws import effect_draws
-from helpers.prices.load import as_price_panel, moments
+from helpers.prices.load import as_price_panel
 from helpers.prices.model import collapsed_log_density, prepare_prices
 from helpers.prices.simulate import simulate_source_market
 
@@ -92,13 +92,15 @@ def as_in_the_source(panel, income):
 
 def by_sums(panel, income):
     """Sums by region in the likelihood, effects sampled."""
-    sums = moments(panel)
+    data = prepare_prices(panel, reference=(0.0, 0.0)).arrays
+    region = data["store_region"]
+    d = {k: np.bincount(region, data[k]) for k in ("n", "x", "y", "xx", "xy", "yy")}
     with pm.Model():
-        theta = pt.stack(sampled_effects(income), axis=-1)
+        alpha, beta = sampled_effects(income)
         sigma = pm.Exponential("sigma", 1 / 0.5)
-        square = sums.yty - 2 * (theta * sums.Xty).sum(-1)
-        square = square + (theta[:, None, :] * sums.XtX * theta[:, :, None]).sum((-2, -1))
-        pm.Potential("rows", -(0.5 * square / sigma**2 + sums.n * pt.log(sigma)).sum())
+        square = d["yy"] - 2 * (alpha * d["y"] + beta * d["xy"])
+        square = square + d["n"] * alpha**2 + 2 * d["x"] * alpha * beta + d["xx"] * beta**2
+        pm.Potential("rows", -(0.5 * square / sigma**2 + d["n"] * pt.log(sigma)).sum())
         return sample(4000, chains=4)
 
 

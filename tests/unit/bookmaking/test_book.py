@@ -10,9 +10,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from tiny_book import tiny_book, write_chapter
 
-from helpers.bookmaking import performance, render
+from helpers.bookmaking import render
 from helpers.bookmaking.book import Book, parameterised, write_atomically
-from helpers.bookmaking.cli import CHECKOUT, main
+from helpers.bookmaking.cli import main
 from helpers.bookmaking.closure import imported
 from helpers.bookmaking.errors import BuildError, UsageError
 from helpers.bookmaking.execute import Result, digest, execute_book, kernel_environment
@@ -343,40 +343,6 @@ def test_the_page_of_models_says_where_each_stands_and_is_shown(tmp_path):
     assert page.count("`helpers/model.py:") == 2
 
 
-def test_the_performance_page_shows_the_benchmark(tmp_path):
-    book = tiny_book(tmp_path / "book", one="1")
-    way = {"way": "by_sums", "seconds": 8.0, "cpu_seconds": 9.4, "draws": 4000}
-    way |= {"ess_bulk": 2000, "ess_tail": 2100}
-    record = {
-        "date": "2025-01-31",
-        "machine": "2 cores",
-        "load": [0.5, 1.0],
-        "versions": {"pymc": "6.3"},
-        "ways": [way | {"peak_mb": 640, "draws_mb": 1.6}],
-    }
-    (book.root / "book" / "performance.json").write_text(json.dumps(record))
-    (book.root / "book" / "performance.md").write_text("# Speed\n\n<!-- benchmark table -->\n")
-    stage_book(book, executed(book), tmp_path / "stage")
-    page = (tmp_path / "stage" / "book" / "performance.md").read_text()
-    columns = "Draws | Time | CPU time | Smallest ESS | ESS a second | To ESS 1000 | Peak memory"
-    assert f"| Way | {columns} | Kept | Runs |\n| :-- | --: |" in page  # no column is empty
-    assert "| by sums | 4000 | 8.0 s | 9 s | 2000 | 250 | 4.0 s | 640 MB | 2 MB | 1 |" in page
-    assert "**Choose** *by sums*: 4.0 s to an ESS of 1000, for which 2000 draws are enough." in page
-    assert "2025-01-31, 2 cores, load 0.5 to 1.0; pymc 6.3." in page
-    size = {"markets": 6, "weeks": 104, "channels": 3, "draws": 4000, "seconds": 72.4}
-    size |= {"cpu_seconds": 43.3, "rhat": 1.0035, "divergences": 0, "peak_mb": 1029}
-    size |= {"ess_bulk": 3100, "ess_tail": 2466}
-    (book.root / "book" / "performance_markets.json").write_text(
-        json.dumps(record | {"sizes": [size]})
-    )
-    (book.root / "book" / "performance.md").write_text("<!-- markets benchmark table -->\n")
-    stage_book(book, executed(book), tmp_path / "again")
-    page = (tmp_path / "again" / "book" / "performance.md").read_text()
-    row = "| 6 | 104 | 3 | 4000 | 72 s | 43 s | 1.004 | 2466 | 0 | 34.1 | 29 s | 1029 MB | 1 |"
-    assert row in page
-    assert "**Choose** 1700 draws in all" in page and "gave at least 2466" in page
-
-
 def test_a_page_shows_the_planted_errors(tmp_path):
     book = tiny_book(tmp_path / "book", one="1")
     row = {
@@ -393,84 +359,6 @@ def test_a_page_shows_the_planted_errors(tmp_path):
         "| [Chapter one](../notebooks/part/one.ipynb) | a wrong sign | `test_sign` | 2025-01-31 |"
         in page
     )
-
-
-def test_the_performance_page_shows_the_stores(tmp_path):
-    book = tiny_book(tmp_path / "book", one="1")
-    way = {"way": "variational_em", "stores": 1000, "data": "rossmann", "seconds": 3.21}
-    way |= {"fit_seconds": 1.2, "cpu_seconds": 4.4, "peak_mb": 432}
-    source = way | {"way": "as_in_the_source", "epochs": 6000, "epochs_run": 1500}
-    record = {"date": "2025-01-31", "machine": "2 cores", "load": [0.5, 1.0], "versions": {}}
-    record["ways"] = [source, way | {"loss": 6358.24, "loss_error": 0.03}]
-    (book.root / "book" / "performance_stores.json").write_text(json.dumps(record))
-    marker = "<!-- stores benchmark table -->"
-    (book.root / "book" / "performance.md").write_text(f"# Speed\n\n{marker}\n")
-    stage_book(book, executed(book), tmp_path / "stage")
-    page = (tmp_path / "stage" / "book" / "performance.md").read_text()
-    row = "| 1000 | rossmann | 6358.2 | 3.2 s | 1.2 s | 4 s | 432 MB | 1 |"
-    assert f"| variational em {row}" in page
-    assert "Of the source's 6000 epochs 1500 ran; the rest of its time is extrapolated" in page
-    assert "**Choose** *variational em* for the lowest loss, 6358.2 a store in 3.2 s" in page
-    assert marker not in page
-
-
-MEASURED = {"date": "2025-01-31", "machine": "2 cores", "load": [0.5, 1.0], "versions": {}}
-SAMPLED = {"seconds": 30.0, "compile_seconds": 20.0, "cpu_seconds": 33.0, "draws": 4000}
-SAMPLED |= {"rhat": 1.002, "ess_bulk": 2500, "ess_tail": 2000, "divergences": 0, "peak_mb": 700}
-
-
-def test_the_choice_counts_compilation_once():
-    slow = SAMPLED | {"way": "slow_draws", "compile_seconds": 1.0}
-    record = MEASURED | {"ways": [SAMPLED | {"way": "quick_draws"}, slow]}
-    table = performance.mix_table(record)
-    assert "| quick draws | 4000 | 30 s | 67% | 33 s | 1.002 | 2000 | 0 | 66.7 | 25 s |" in table
-    assert "**Choose** *slow draws*: 16 s to an ESS of 1000, for which 2000 draws" in table
-    assert "enough, against 25 s with *quick draws*." in table
-
-
-@pytest.mark.parametrize("fault", [{"rhat": 1.02}, {"divergences": 1}, {"ess_tail": 399}])
-def test_a_way_that_fails_the_diagnostics_is_not_chosen(fault):
-    faulty = SAMPLED | {"way": "faulty", "seconds": 21.0} | fault
-    record = MEASURED | {"ways": [faulty, SAMPLED | {"way": "sound"}]}
-    table = performance.mix_table(record)
-    assert "**Choose** *sound*: 25 s" in table and "; *faulty* did not pass the diag" in table
-    assert table.count("not passed") == 1
-    alone = performance.mix_table(MEASURED | {"ways": [faulty]})
-    assert "**choose** none of them" in alone
-
-
-def test_the_choice_is_among_ways_to_sample_the_same_thing():
-    rows = [
-        SAMPLED | {"way": "as_in_the_post", "days": 730, "seconds": 21.0},
-        SAMPLED | {"way": "shared_shocks_numba", "days": 730},
-        SAMPLED | {"way": "shared_shocks_again", "days": 730, "refit": True, "seconds": 7.0},
-        SAMPLED | {"way": "shared_shocks_numba", "days": 7300, "seconds": 22.0},
-    ]
-    rows[2]["compile_seconds"] = 0.0
-    table = performance.cities_table(MEASURED | {"ways": rows})
-    assert "**Choose** *shared shocks numba*: 25 s to an ESS of 1000" in table
-    assert "against" not in table
-    assert "a further data set of as many days takes 7.0 s, for an ESS of 2000." in table
-    grown = [SAMPLED | {"way": "nutpie"}, SAMPLED | {"way": "nutpie", "growth": 5, "seconds": 21}]
-    assert "against" not in performance.mix_table(MEASURED | {"ways": grown})
-
-
-def test_the_choice_of_a_guide_names_the_fastest_too():
-    way = {"stores": 1000, "data": "rossmann", "fit_seconds": 1.0, "cpu_seconds": 1.0}
-    way |= {"peak_mb": 400, "loss": 6357.0, "seconds": 3.0}
-    rows = [way | {"way": "fast"}, way | {"way": "best", "loss": 6355.0, "seconds": 8.0}]
-    rows.append(rows[1] | {"way": "small", "stores": 100, "loss": 6300.0})
-    table = performance.stores_table(MEASURED | {"ways": rows})
-    assert "**Choose** *best* for the lowest loss, 6355.0 a store in 8.0 s with 1000" in table
-    assert "; *fast* if time counts, 6357.0 in 3.0 s." in table
-
-
-def test_every_table_has_its_place_on_the_page():
-    page = (CHECKOUT / "book" / "performance.md").read_text()
-    for name, (marker, table) in performance.TABLES.items():
-        assert page.count(marker) == 1
-        record = json.loads((CHECKOUT / "book" / f"{name}.json").read_text())
-        assert "hoose**" in table(record)
 
 
 def test_a_figure_among_other_outputs_gets_a_cell_of_its_own():

@@ -1,12 +1,17 @@
-"""The tables of the performance page and what to choose, from the records of `make bench`."""
+"""Write the tables of the performance page and what to choose, from the records of `make bench`."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
+
+BOOK = Path(__file__).parents[2] / "book"
+END = "<!-- end of the table -->"
 
 #: Effective sample size that times are projected to, and the least that passes.
 TARGET_ESS, LEAST_ESS = 1000, 400
@@ -93,7 +98,7 @@ def stores_table(record: Row) -> str:
     return _page(_table(rows, columns), notes, record)
 
 
-#: By name of the record: the comment on the page that gives way to a table, and its maker.
+#: By name of the record: the comment on the page above its table, and the table's maker.
 TABLES: dict[str, tuple[str, Callable[[Row], str]]] = {
     "performance": ("<!-- benchmark table -->", benchmark_table),
     "performance_cities": ("<!-- cities benchmark table -->", cities_table),
@@ -214,3 +219,23 @@ def _page(table: list[str], notes: Sequence[str], record: Row) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     ran_on = f"{record['date']}, {record['machine']}, load {load}; {versions}."
     return "\n".join([*table, *(line for note in [*notes, ran_on] for line in ("", note))])
+
+
+def with_tables(page: str, records: Mapping[str, Row]) -> str:
+    """Return the page with a table for each record between its comment and the next end."""
+    for name, record in records.items():
+        marker, table = TABLES[name]
+        before, found, after = page.partition(f"{marker}\n")
+        if found:
+            page = f"{before}{found}{table(record)}\n\n{END}{after.partition(END)[2]}"
+    return page
+
+
+def committed() -> dict[str, Row]:
+    """Read the records as they lie beside the page."""
+    return {name: json.loads((BOOK / f"{name}.json").read_text()) for name in TABLES}
+
+
+if __name__ == "__main__":
+    performance = BOOK / "performance.md"
+    performance.write_text(with_tables(performance.read_text(), committed()))
