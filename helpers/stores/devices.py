@@ -1,4 +1,4 @@
-"""Stores laid over devices and processes, and what a step of their fit costs.
+"""Stores laid over devices and processes.
 
 On a cluster each process calls this module on its own part of the stores::
 
@@ -8,9 +8,7 @@ On a cluster each process calls this module on its own part of the stores::
 from __future__ import annotations
 
 import argparse
-import math
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -24,18 +22,12 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from helpers.stores.model import Params, collapsed_model, mean_field
+from helpers.stores.model import POPULATION, Params, collapsed_model, mean_field
 from helpers.stores.svi import Fit, run_svi
 
 #: Axis of the stores, where it is not the first, of cells and of the guide's parameters.
-_STORE_AXIS = {
-    "h": 1,
-    "calendar": None,
-    **{
-        f"{site}_{part}": None
-        for site in ("coef_mean", "coef_sd", "dispersion_mean", "dispersion_sd")
-        for part in ("loc", "scale")
-    },
+_STORE_AXIS = {"h": 1, "calendar": None} | {
+    f"{site}_{part}": None for site in POPULATION for part in ("loc", "scale")
 }
 
 # A store that sold nothing keeps its prior: it adds zero to the loss and to each gradient.
@@ -53,8 +45,8 @@ def store_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     Returns
     -------
     jax.sharding.Mesh
-        With one axis, ``stores``. The compiler places the operations ("auto"): NumPyro's
-        programs do not carry shardings in their types, JAX's present default.
+        One axis, ``stores``. The compiler places the operations ("auto"): NumPyro's programs do
+        not carry shardings in their types, which is JAX's present default.
     """
     return Mesh(np.array(devices or jax.devices()), ("stores",), axis_types=(AxisType.Auto,))
 
@@ -73,11 +65,6 @@ def pad_stores(values: Mapping[str, np.ndarray], multiple: int) -> dict[str, np.
     -------
     dict of array
         Copies with a number of stores that ``multiple`` divides.
-
-    Examples
-    --------
-    >>> pad_stores({"n": np.ones((3, 2)), "calendar": np.ones((2, 5))}, 2)["n"].sum(1).tolist()
-    [2.0, 2.0, 2.0, 0.0]
     """
     padded = {}
     for name, value in values.items():
@@ -91,27 +78,8 @@ def pad_stores(values: Mapping[str, np.ndarray], multiple: int) -> dict[str, np.
     return padded
 
 
-def take_stores(values: Mapping[str, np.ndarray], stores: slice) -> dict[str, np.ndarray]:
-    """Keep some stores of cells or parameters, as a process does that holds no others.
-
-    Parameters
-    ----------
-    values : mapping of str to array
-        As :func:`pad_stores`.
-    stores : slice
-        Which.
-
-    Returns
-    -------
-    dict of array
-        Their part; what all stores share is kept whole.
-
-    Examples
-    --------
-    >>> part = take_stores({"n": np.ones((4, 2)), "calendar": np.ones((2, 5))}, slice(1, 4))
-    >>> {name: value.shape for name, value in part.items()}
-    {'n': (3, 2), 'calendar': (2, 5)}
-    """
+def _take_stores(values: Mapping[str, np.ndarray], stores: slice) -> dict[str, np.ndarray]:
+    """Some stores of cells or parameters, and whole what all stores share."""
     part = {}
     for name, value in values.items():
         axis = _STORE_AXIS.get(name, 0)
@@ -126,7 +94,7 @@ def shard_stores(values: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.
     Parameters
     ----------
     values : mapping of str to array
-        As :func:`pad_stores`, of this process's stores alone.
+        As :func:`pad_stores` returns them, of this process's stores alone.
     mesh : jax.sharding.Mesh
         Of :func:`store_mesh`, with the devices of all processes.
 
@@ -134,11 +102,6 @@ def shard_stores(values: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.
     -------
     dict of jax.Array
         Arrays of all stores of all processes.
-
-    Raises
-    ------
-    ValueError
-        If the number of stores is not a multiple of the number of this process's devices.
     """
     own = len(mesh.local_devices)
     laid = {}
@@ -150,67 +113,6 @@ def shard_stores(values: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.
         sharding = NamedSharding(mesh, spec)
         laid[name] = jax.make_array_from_process_local_data(sharding, np.asarray(value))
     return laid
-
-
-@dataclass(frozen=True)
-class StepCost:
-    """What XLA says of one compiled step, on each device.
-
-    Attributes
-    ----------
-    flops : float
-        Floating-point operations.
-    bytes_moved : float
-        Bytes read and written by its operations.
-    memory : int
-        Bytes of data, state and scratch space at once.
-    exchanged : int
-        Bytes that devices have to add up with each other.
-    exchanges : int
-        In how many rounds.
-    """
-
-    flops: float
-    bytes_moved: float
-    memory: int
-    exchanged: int
-    exchanges: int
-
-
-def step_cost(compiled: jax.stages.Compiled) -> StepCost:
-    """Read off what a compiled step costs, without running it.
-
-    Parameters
-    ----------
-    compiled : jax.stages.Compiled
-        ``jax.jit(step).lower(...).compile()``. Lowered from ``jax.ShapeDtypeStruct`` it needs no
-        memory, so that the cost of more stores than fit can be had.
-
-    Returns
-    -------
-    StepCost
-        Of one device, if the arguments are laid over several.
-
-    Examples
-    --------
-    >>> million = jax.ShapeDtypeStruct((1_000_000,), np.float32)
-    >>> step_cost(jax.jit(lambda x, y: x + y).lower(million, million).compile()).memory
-    8000000
-    """
-    cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
-    rounds = re.findall(r"= (.*?) all-reduce(?:-start)?\(", compiled.as_text())
-    sizes = [
-        math.prod([int(bits) // 8, *(int(n) for n in shape.split(",") if n)])
-        for text in rounds
-        for bits, shape in re.findall(r"[fsu](\d+)\[([\d,]*)\]", text)
-    ]
-    return StepCost(
-        flops=float(cost["flops"]),
-        bytes_moved=float(cost["bytes accessed"]),
-        memory=memory.argument_size_in_bytes + memory.temp_size_in_bytes,
-        exchanged=sum(sizes),
-        exchanges=len(rounds),
-    )
 
 
 def fit_part(
@@ -233,8 +135,7 @@ def fit_part(
     processes, process : int
         How many there are, and which of them this is, from 0.
     **options : object
-        As :func:`helpers.stores.svi.run_svi`: ``steps``, ``seed``, ``rate``, ``checkpoint``
-        (on a disk that all processes see) and so on.
+        As :func:`helpers.stores.svi.run_svi`; a ``checkpoint`` on a disk that all processes see.
 
     Returns
     -------
@@ -251,38 +152,9 @@ def fit_part(
     return run_svi(collapsed_model, mean_field, cells, start=shard_stores(start, mesh), **options)
 
 
-def save_part(
-    path: str | Path, cells: Mapping[str, np.ndarray], start: Params, stores: slice
-) -> None:
-    """Write what :func:`fit_part` reads.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        File to write.
-    cells : mapping of str to array
-        Of all stores, padded to a multiple of all devices.
-    start : mapping of str to array
-        Parameters to start from, padded likewise.
-    stores : slice
-        The process's stores.
-    """
-    own = take_stores(cells, stores)
-    own |= {f"start/{name}": value for name, value in take_stores(start, stores).items()}
-    np.savez(path, **own)
-
-
 @dataclass(frozen=True)
 class Processes:
-    """Processes of one fit on this machine, as a cluster has them on several.
-
-    Attributes
-    ----------
-    running : list of subprocess.Popen
-        They write to ``log-0.txt`` and so on.
-    directory : pathlib.Path
-        Where their files are.
-    """
+    """Processes of one fit on this machine; they write to ``log-0.txt`` and so on."""
 
     running: list[subprocess.Popen]
     directory: Path
@@ -294,24 +166,7 @@ class Processes:
             process.wait()
 
     def finish(self, *, seconds: float = 600) -> Fit:
-        """Wait for their end.
-
-        Parameters
-        ----------
-        seconds : float
-            How long at most.
-
-        Returns
-        -------
-        Fit
-            What process 0 wrote.
-
-        Raises
-        ------
-        RuntimeError
-            If one failed or did not end in time, with what it said last. The others, which
-            would wait for it for ever, are killed.
-        """
+        """Wait for their end and read the fit; kill all if one fails or does not end in time."""
         end = time.monotonic() + seconds
         while True:
             codes = [process.poll() for process in self.running]
@@ -339,7 +194,7 @@ def start_processes(
     devices: int = 1,
     **options: Any,
 ) -> Processes:
-    """Start the processes of one fit on this machine.
+    """Start the processes of one fit on this machine, as a cluster does on several.
 
     Parameters
     ----------
@@ -355,21 +210,22 @@ def start_processes(
     Returns
     -------
     Processes
-        They run.
+        To be killed, or waited for.
     """
     directory = Path(directory)
     with socket.socket() as free:
         free.bind(("localhost", 0))
         options |= {"coordinator": f"localhost:{free.getsockname()[1]}", "processes": processes}
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    precision = str(jax.config.jax_enable_x64)  # as here
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    environment["JAX_ENABLE_X64"] = precision
+    precision = {"JAX_ENABLE_X64": str(jax.config.jax_enable_x64)}  # as here
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"} | precision
     own = cells["n"].shape[0] // processes
     running = []
     for k in range(processes):
         part = directory / f"part-{k}.npz"
-        save_part(part, cells, start, slice(k * own, (k + 1) * own))
+        stores = slice(k * own, (k + 1) * own)
+        of_start = {f"start/{name}": value for name, value in _take_stores(start, stores).items()}
+        np.savez(part, **_take_stores(cells, stores), **of_start)
         words = [f"--{key}={value}" for key, value in options.items()]
         command = [sys.executable, "-P", "-m", "helpers.stores.devices", str(part), *words]
         command += [f"--process={k}", f"--out={directory / 'fit.npz'}"]
@@ -378,29 +234,17 @@ def start_processes(
     return Processes(running, directory)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one process of a fit; process 0 writes the parameters and losses.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Of the command line.
-    """
+def main() -> None:
+    """Run one process of a fit; process 0 writes the parameters and losses."""
     parser = argparse.ArgumentParser(description=fit_part.__doc__.splitlines()[0])
-    parser.add_argument("part", type=Path, help="file of save_part")
+    parser.add_argument("part", type=Path, help="its cells and start, as .npz")
     parser.add_argument("--out", type=Path, default=Path("fit.npz"))
     parser.add_argument("--coordinator", help="host:port of process 0")
     parser.add_argument("--checkpoint", type=Path, help="file on a disk that all processes see")
-    for name, value in {
-        "processes": 1,
-        "process": 0,
-        "steps": 1000,
-        "chunk": 100,
-        "seed": 0,
-    }.items():
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--rate", type=float, default=0.01)
-    options = vars(parser.parse_args(arguments))
+    numbers = {"processes": 1, "process": 0, "steps": 1000, "chunk": 100, "seed": 0, "rate": 0.01}
+    for name, value in numbers.items():
+        parser.add_argument(f"--{name}", type=type(value), default=value)
+    options = vars(parser.parse_args())
     out = options.pop("out")
     fit = fit_part(**options)
     if options["process"] == 0:

@@ -31,17 +31,6 @@ def pattern_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:
     -------
     array, shape (..., S, P)
         Means of a day's sales.
-
-    Examples
-    --------
-    >>> from helpers.stores.load import as_store_panel
-    >>> from helpers.stores.simulate import simulate_stores
-    >>> market = simulate_stores(6, seed=1, n_days=400)
-    >>> panel = as_store_panel(market.data)
-    >>> means = pattern_means(panel, market.truth["coef"])
-    >>> day = np.flatnonzero(panel.pattern[0] >= 0)[3]
-    >>> bool(np.isclose(means[0, panel.pattern[0, day]], market.expected["mean"][0, day]))
-    True
     """
     n_calendar = panel.calendar.shape[1]
     constant = (coef[..., n_calendar:] * panel.attributes.to_numpy()).sum(-1, keepdims=True)
@@ -57,17 +46,15 @@ def shape_and_rate(
 
     Parameters
     ----------
-    mean : array
-        Mean :math:`\mu`.
-    dispersion : array
-        Log dispersion :math:`d`.
+    mean, dispersion : array
+        Mean :math:`\mu` and log dispersion :math:`d`.
     family : {"nb1", "nb2"}
-        Which.
+        Variance linear or quadratic in the mean.
 
     Returns
     -------
     tuple of array
-        Shape and rate; shape over rate is the mean.
+        Shape over rate is the mean.
 
     Examples
     --------
@@ -89,7 +76,7 @@ def score_days(
     seed: int,
     days: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Score the posterior's forecasts of the days that were observed.
+    """Score forecasts of observed days :cite:`gneiting2007scoring,czado2009predictive`.
 
     Parameters
     ----------
@@ -107,15 +94,9 @@ def score_days(
     Returns
     -------
     pandas.DataFrame
-        One row a store and day: ``store`` and ``day`` (positions), ``sales``, ``mean``,
-        ``log_score`` (nats, higher is better), ``crps`` (units of sales, lower is better),
-        ``pit`` (uniform if the forecast is calibrated, randomised as sales are whole numbers)
-        and the bounds ``low50``, ``high50``, ``low90``, ``high90`` of equal-tailed intervals,
-        the outer one of the book's level.
-
-    References
-    ----------
-    :cite:`gneiting2007scoring,czado2009predictive`
+        A row a store and day: their positions, ``sales``, ``mean``, ``log_score`` (nats, high is
+        good), ``crps`` (units of sales, low is good), ``pit`` (randomised, as sales are whole
+        numbers), and bounds of equal-tailed intervals, the outer one of the book's level.
     """
     keep = np.isfinite(panel.sales)
     if days is not None:
@@ -138,20 +119,10 @@ def score_days(
         sampled = rng.poisson(rng.gamma(shape) / rate).astype(np.float32)
         bounds = np.quantile(sampled, [0.25, 0.75, tail, 1 - tail], axis=0)
         log_score = logsumexp(log_p, axis=0) - np.log(len(coef))
-        parts.append(
-            pd.DataFrame(
-                {
-                    "store": s,
-                    "day": t,
-                    "sales": y,
-                    "mean": mean.mean(0),
-                    "log_score": log_score,
-                    "crps": crps(sampled, y),
-                    "pit": below + rng.random(y.size) * np.exp(log_score),
-                    **dict(zip(("low50", "high50", "low90", "high90"), bounds, strict=True)),
-                }
-            )
-        )
+        row = {"store": s, "day": t, "sales": y, "mean": mean.mean(0), "log_score": log_score}
+        row |= {"crps": crps(sampled, y), "pit": below + rng.random(y.size) * np.exp(log_score)}
+        row |= dict(zip(("low50", "high50", "low90", "high90"), bounds, strict=True))
+        parts.append(pd.DataFrame(row))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -167,12 +138,6 @@ def coverage(scores: pd.DataFrame) -> dict[str, float]:
     -------
     dict of float
         For ``"50"`` and ``"90"``, the inner interval and the book's.
-
-    Examples
-    --------
-    >>> coverage(pd.DataFrame({"sales": [1, 5], "low50": [0, 6], "high50": [2, 7],
-    ...                        "low90": [0, 0], "high90": [9, 9]}))
-    {'50': 0.5, '90': 1.0}
     """
     y = scores["sales"]
     return {k: float(y.between(scores[f"low{k}"], scores[f"high{k}"]).mean()) for k in ("50", "90")}

@@ -16,70 +16,42 @@ import pandas as pd
 from helpers.data.columns import DataError
 from helpers.stores.cells import Cells, count_cells
 from helpers.stores.load import StorePanel
-from helpers.stores.posterior import _expand, _start, _times, _values
+from helpers.stores.posterior import _expand, _start, _times, newton
 
 #: Known weeks that get an effect of their own; older ones share the store's level.
-RECENT_WEEKS = 6
+_RECENT_WEEKS = 6
 
 _REFERENCE = ("weekday_Mon", "state_holiday_0")
 
-_PRIOR_STORES = 5.0
+_PRIOR_STORES, _PRIOR_SD = 5.0, 0.1
 
-_PRIOR_SD = 0.1
+_REACH = 2.0  # longest Newton step of a coefficient
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """What the stores of a chain have in common.
+    """What the stores of a chain have in common, in J contrasts and the log dispersion (last)."""
 
-    Attributes
-    ----------
-    features : tuple of str
-        Names of the J contrasts of the calendar, the level first.
-    regression : array, shape (R, J + 1)
-        Mean of contrasts and log dispersion (last) by attribute of a store, a constant first.
-    covariance : array, shape (J + 1, J + 1)
-        How stores differ from that mean, and in what together.
-    stores : array, shape (S, J + 1)
-        Estimates of the stores it was learnt from.
-    weeks : pandas.Series
-        Effect of each past week on all stores, on the log scale, by :func:`week_of`.
-    week_sd : float
-        Standard deviation of a store's own effect of a week; 0 if weeks have none.
-    """
-
-    features: tuple[str, ...]
-    regression: np.ndarray
-    covariance: np.ndarray
-    stores: np.ndarray
-    weeks: pd.Series
-    week_sd: float = 0.0
+    features: tuple[str, ...]  # names of the contrasts, the level first
+    regression: np.ndarray  # (R, J + 1): mean by attribute of a store, a constant first
+    covariance: np.ndarray  # (J + 1, J + 1): how stores differ from that mean
+    stores: np.ndarray  # (S, J + 1): estimates of the stores it was learnt from
+    weeks: pd.Series  # effect of each past week on all stores, log scale, by week_of
+    week_sd: float = 0.0  # of a store's own effect of a week; 0 if weeks have none
 
 
 @dataclass(frozen=True, eq=False)
 class NewStores:
-    """Normal posterior of stores, the population known.
-
-    Attributes
-    ----------
-    population : Population
-        Where the stores come from.
-    centre : array, shape (S, J + W + 1)
-        Means of contrasts, of the effects of W known weeks, and of the log dispersion.
-    covariance : array, shape (S, J + W + 1, J + W + 1)
-        Covariances.
-    weeks : array of int, shape (W,)
-        The known weeks that have an effect, by :func:`week_of`.
-    """
+    """Normal posterior of stores: of contrasts, effects of W known weeks, and log dispersion."""
 
     population: Population
-    centre: np.ndarray
-    covariance: np.ndarray
-    weeks: np.ndarray
+    centre: np.ndarray  # (S, J + W + 1)
+    covariance: np.ndarray  # (S, J + W + 1, J + W + 1)
+    weeks: np.ndarray  # (W,): the known weeks that have an effect, by week_of
 
 
 def week_of(dates: pd.DatetimeIndex) -> np.ndarray:
-    """Number of the week, Monday to Sunday, since that of 1970-01-01.
+    """Number of each day's week, Monday to Sunday, since that of 1970-01-01.
 
     Parameters
     ----------
@@ -89,7 +61,7 @@ def week_of(dates: pd.DatetimeIndex) -> np.ndarray:
     Returns
     -------
     array of int
-        One number a day.
+        In their order.
 
     Examples
     --------
@@ -112,14 +84,6 @@ def calendar_contrasts(panel: StorePanel) -> pd.DataFrame:
     -------
     pandas.DataFrame, shape (P, J)
         ``level`` is a Monday without promotion and holidays.
-
-    Examples
-    --------
-    >>> from helpers.stores.load import as_store_panel
-    >>> from helpers.stores.simulate import simulate_stores
-    >>> panel = as_store_panel(simulate_stores(6, seed=1, n_days=28).data)
-    >>> calendar_contrasts(panel).columns[:2].tolist()
-    ['level', 'weekday_Tue']
     """
     dropped = [name for name in _REFERENCE if name in panel.calendar]
     contrasts = panel.calendar.drop(columns=dropped).astype(float)
@@ -159,34 +123,20 @@ def split_chain(
     ----------
     panel : StorePanel
         The chain.
-    n_new : int
-        Stores to treat as new.
-    n_ahead : int
-        Days to predict.
+    n_new, n_ahead : int
+        Stores to treat as new, and days to predict.
 
     Returns
     -------
-    old : StorePanel
-        Stores that stay, up to today.
-    new : StorePanel
-        Stores that count as new, all days.
+    old, new : StorePanel
+        Stores that stay, up to today; stores that count as new, all days.
     today : int
         Position of the first day to predict.
 
     Raises
     ------
     helpers.data.columns.DataError
-        If fewer than 20 stores stay, or fewer than 90 days before the first one to predict; if a
-        kept store or a whole period has no sales.
-
-    Examples
-    --------
-    >>> from helpers.stores.load import as_store_panel
-    >>> from helpers.stores.simulate import simulate_stores
-    >>> panel = as_store_panel(simulate_stores(30, seed=1, n_days=200).data)
-    >>> old, new, today = split_chain(panel, n_new=6, n_ahead=28)
-    >>> len(old.stores), len(new.stores), today
-    (24, 6, 172)
+        If fewer than 20 stores stay or 90 days precede today, or a period of the new has no sales.
     """
     n_old, today = len(panel.stores) - n_new, panel.dates.size - n_ahead
     if n_old < 20:
@@ -213,43 +163,6 @@ def _cells(panel: StorePanel, contrasts: np.ndarray, dispersion: float | None = 
     return count_cells(part, dispersion=dispersion)
 
 
-def _newton(cells: Cells, beta, mean, precision, steps: int) -> np.ndarray:
-    """Peak of each store's posterior under a normal prior, step by step, never downhill."""
-
-    def target(part, rows, at):
-        off = at - mean[rows]
-        return _values(part, at)[0] - 0.5 * ((off @ precision) * off).sum(1)
-
-    everyone = np.arange(len(beta))
-    value = target(cells, everyone, beta)
-    for _ in range(steps):
-        _, gradient, curvature = _expand(cells, beta)
-        gradient -= (beta - mean) @ precision
-        curvature += precision
-        # where dispersion and contrasts together are not concave, move them apart
-        inner = np.linalg.solve(curvature[:, :-1, :-1], curvature[:, :-1, -1:])[..., 0]
-        left = curvature[:, -1, -1] - (inner * curvature[:, :-1, -1]).sum(1)
-        odd = left <= 1e-6 * np.abs(curvature[:, -1, -1])
-        curvature[odd, :-1, -1] = curvature[odd, -1, :-1] = 0
-        curvature[odd, -1, -1] = np.abs(curvature[odd, -1, -1]) + precision[-1, -1]
-        step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
-        step *= np.minimum(1, 2 / np.abs(step).max(1, keepdims=True).clip(1e-12))
-        new, rows = beta.copy(), everyone
-        for k in range(12):
-            part = cells if rows.size == len(beta) else cells.take(rows)
-            tried = beta[rows] + step[rows] / 2**k
-            after = target(part, rows, tried)
-            better = after >= value[rows] - 1e-9 * np.abs(value[rows])
-            new[rows[better]], value[rows[better]] = tried[better], after[better]
-            rows = rows[~better]
-            if not rows.size:
-                break
-        moved, beta = np.abs(new - beta).max(), new
-        if moved < 1e-6:
-            break
-    return beta
-
-
 def _normal(cells: Cells, beta, mean, precision) -> tuple[np.ndarray, np.ndarray]:
     """Normal posterior from an expansion of the likelihood at ``beta``."""
     _, gradient, curvature = _expand(cells, beta)
@@ -270,22 +183,12 @@ def learn_population(panel: StorePanel, *, steps: int = 20) -> Population:
     panel : StorePanel
         Stores with history.
     steps : int
-        Steps.
+        How often to expand.
 
     Returns
     -------
     Population
         Without effects of weeks; :func:`learn_weeks` adds them.
-
-    Examples
-    --------
-    >>> from helpers.stores.load import as_store_panel
-    >>> from helpers.stores.simulate import simulate_stores
-    >>> market = simulate_stores(40, seed=1, n_days=400)
-    >>> chain = learn_population(as_store_panel(market.data), steps=5)
-    >>> promo = chain.features.index("promo")
-    >>> bool(abs(chain.stores[:, promo].mean() - market.truth["population"].promo) < 0.1)
-    True
     """
     contrasts = calendar_contrasts(panel)
     cells, attributes = _cells(panel, contrasts.to_numpy()), store_contrasts(panel)
@@ -302,31 +205,17 @@ def learn_population(panel: StorePanel, *, steps: int = 20) -> Population:
     regression = fitted(beta)
     for _ in range(steps):
         precision, mean = np.linalg.inv(covariance), attributes @ regression
-        beta = _newton(cells, beta, mean, precision, 2)
+        beta = newton(cells, beta, mean, precision, 2, reach=_REACH)
         centre, spread = _normal(cells, beta, mean, precision)
         regression = fitted(centre)
         off = centre - attributes @ regression
         total = off.T @ off + spread.sum(0) + _PRIOR_STORES * _PRIOR_SD**2 * np.eye(size)
         covariance = total / (n_stores + _PRIOR_STORES)
-    nothing = pd.Series(dtype=float)
-    return Population(tuple(contrasts), regression, covariance, beta, nothing)
+    return Population(tuple(contrasts), regression, covariance, beta, pd.Series(dtype=float))
 
 
-def log_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:
-    """Log mean of each store and day, without effects of weeks.
-
-    Parameters
-    ----------
-    panel : StorePanel
-        Stores and days.
-    coef : array, shape (S, J)
-        Contrasts of the stores.
-
-    Returns
-    -------
-    array, shape (S, T)
-        A day without a row gets the value of some pattern: mask it.
-    """
+def _log_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:
+    """Log mean of each store and day for contrasts ``coef`` (S, J); mask days without a row."""
     eta = coef @ calendar_contrasts(panel).to_numpy().T
     return np.take_along_axis(eta, np.maximum(panel.pattern, 0), axis=1)
 
@@ -380,18 +269,8 @@ def learn_weeks(population: Population, panel: StorePanel) -> Population:
     -------
     Population
         With weeks, and a dispersion of days only.
-
-    Examples
-    --------
-    >>> from helpers.stores.load import as_store_panel
-    >>> from helpers.stores.simulate import StoresTruth, simulate_stores
-    >>> market = simulate_stores(40, seed=1, n_days=400, truth=StoresTruth(week_sd=0.1))
-    >>> panel = as_store_panel(market.data)
-    >>> chain = learn_weeks(learn_population(panel, steps=5), panel)
-    >>> bool(0.08 < chain.week_sd < 0.12)
-    True
     """
-    log_mean = log_means(panel, population.stores[:, :-1])
+    log_mean = _log_means(panel, population.stores[:, :-1])
     weeks, week_sd, dispersion = _noise(panel, log_mean, weekly=True)
     return _with_dispersion(replace(population, weeks=weeks, week_sd=week_sd), dispersion)
 
@@ -416,8 +295,7 @@ def share_effects(population: Population, panel: StorePanel, *, level: bool) -> 
     panel : StorePanel
         The panel that it was learnt from.
     level : bool
-        Whether each store keeps a level: a pooled regression with a shrunken store level. Else
-        all stores are one: complete pooling.
+        Whether each store keeps a shrunken level; else all stores are one: complete pooling.
 
     Returns
     -------
@@ -429,7 +307,7 @@ def share_effects(population: Population, panel: StorePanel, *, level: bool) -> 
     mean = population.stores.mean(0)
     regression = np.zeros_like(population.regression)
     regression[0] = mean
-    log_mean = log_means(panel, np.tile(mean[:-1], (len(panel.stores), 1)))
+    log_mean = _log_means(panel, np.tile(mean[:-1], (len(panel.stores), 1)))
     expected = np.where(np.isfinite(panel.sales), np.exp(log_mean), 0).sum(1)
     own = np.log(np.maximum(np.nansum(panel.sales, 1), 0.5) / expected)
     covariance = 1e-8 * np.eye(size)
@@ -466,17 +344,6 @@ def meet_stores(population: Population, panel: StorePanel, days: np.ndarray) -> 
     ------
     ValueError
         If the features are others.
-
-    Examples
-    --------
-    >>> from helpers.stores.load import as_store_panel
-    >>> from helpers.stores.simulate import simulate_stores
-    >>> panel = as_store_panel(simulate_stores(40, seed=1, n_days=400).data)
-    >>> chain = learn_population(panel.take(slice(30)), steps=3)
-    >>> widths = [meet_stores(chain, panel.take(slice(30, None)), np.arange(400) < n)
-    ...     .covariance[:, 0, 0].mean() for n in (0, 7, 28)]
-    >>> bool(widths[0] > widths[1] > widths[2])
-    True
     """
     contrasts = calendar_contrasts(panel)
     if tuple(contrasts) != population.features:
@@ -484,14 +351,12 @@ def meet_stores(population: Population, panel: StorePanel, days: np.ndarray) -> 
     mean = store_contrasts(panel) @ population.regression
     covariance, known = population.covariance, np.flatnonzero(days)
     if not known.size:
-        return NewStores(
-            population, mean, np.broadcast_to(covariance, (len(mean), *covariance.shape)), known
-        )
+        return NewStores(population, mean, np.tile(covariance, (len(mean), 1, 1)), known)
     x = contrasts.to_numpy()
     sub = panel.observed(days).take(days=slice(known[0], known[-1] + 1))
     number, weeks = week_of(sub.dates), np.empty(0, int)
     if population.week_sd:
-        weeks = np.unique(number)[-RECENT_WEEKS:]
+        weeks = np.unique(number)[-_RECENT_WEEKS:]
         slot = np.searchsorted(weeks, number, side="right")  # 0: an older week
         own = np.eye(weeks.size + 1)[:, 1:].repeat(len(x), axis=0)
         x = np.concatenate([np.tile(x, (weeks.size + 1, 1)), own], axis=1)
@@ -505,7 +370,7 @@ def meet_stores(population: Population, panel: StorePanel, days: np.ndarray) -> 
         covariance[np.ix_(keep, keep)] = population.covariance
     cells = _cells(sub, x, float(mean[:, -1].mean()))
     precision = np.linalg.inv(covariance)
-    beta = _newton(cells, mean.copy(), mean, precision, 30)
+    beta = newton(cells, mean, mean, precision, 30, reach=_REACH)
     return NewStores(population, *_normal(cells, beta, mean, precision), weeks)
 
 
@@ -518,7 +383,7 @@ def predict_sales(
     seed: int,
     weeks: pd.DataFrame | None = None,
 ) -> np.ndarray:
-    """Draws of the stores' sales on some days.
+    """Draws of the stores' sales on some days, also on closed ones as if the store were open.
 
     Parameters
     ----------
@@ -528,10 +393,8 @@ def predict_sales(
         The same stores; of the days to come only the calendar is used.
     days : array of bool, shape (T,)
         Days to predict.
-    n_draws : int
-        Draws.
-    seed : int
-        Seed.
+    n_draws, seed : int
+        Number of draws, and the seed of their random numbers.
     weeks : pandas.DataFrame, optional
         Columns ``mean`` and ``sd`` of the chain's effect by week to come (:func:`week_of`). By
         default, means of zero with the standard deviation of the past weeks.
@@ -539,7 +402,7 @@ def predict_sales(
     Returns
     -------
     array of float32, shape (n_draws, S, days)
-        Sales, also for closed days, as if the store were open.
+        Sales a day.
     """
     rng = np.random.default_rng(seed)
     population, future = stores.population, panel.take(days=np.flatnonzero(days))
@@ -555,7 +418,7 @@ def predict_sales(
     draws = np.empty((n_draws, n_stores, number.size), np.float32)
     for k in range(n_draws):
         beta = stores.centre + _times(root, rng.standard_normal(stores.centre.shape))
-        eta, spread = log_means(future, beta[:, :j]), np.exp(np.clip(beta[:, -1:], -10, 20))
+        eta, spread = _log_means(future, beta[:, :j]), np.exp(np.clip(beta[:, -1:], -10, 20))
         if population.week_sd:
             effect = week_mean + chain_sd * rng.standard_normal(ahead.size)
             effect = effect + population.week_sd * rng.standard_normal((n_stores, ahead.size))
