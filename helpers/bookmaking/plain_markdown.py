@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 from pybtex.database import Entry, parse_file
 
-from helpers.bookmaking.page import figure_of
+from helpers.bookmaking.page import figure_of, name_folded
 
 FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})(?P<name>\{[\w:-]+\}|\w*)\s*(?P<argument>.*)$")
 ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
@@ -40,6 +40,7 @@ def with_plain_markdown(
             cell.source = plain_markdown(cell.source, roles)
         elif cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _scrap(output)]
+            name_folded(cell)
         cells.append(cell)
         if figure := figure_of(cell):
             number = roles.figures[figure["name"]]

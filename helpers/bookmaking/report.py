@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
-from jinja2 import DictLoader
+from jinja2 import FileSystemLoader
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_markdown_cell
 
@@ -19,53 +19,6 @@ from helpers.bookmaking.errors import BuildError, UsageError
 from helpers.bookmaking.execute import execute_one, raise_for_failures
 from helpers.bookmaking.parameters import has_tag, parse_assignments, read_parameters
 from helpers.bookmaking.plain_markdown import with_plain_markdown
-
-# Images carry the author's alternative text, code that the book hides is folded, and mathematics
-# is typeset by a script inside the page.
-TEMPLATE = """
-{%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js -%}{%- endblock -%}
-{%- block html_head_js_mermaidjs -%}{%- endblock -%}
-{%- block html_head_js_mathjax -%}
-<script>window.MathJax = {
-  tex: {inlineMath: [['$', '$']], processEscapes: true},
-  startup: {elements: ['.jp-MarkdownOutput']}
-};</script>
-<script>{{ resources.mathjax }}</script>
-{%- endblock -%}
-{%- block html_head_css -%}
-<style>
-.highlight pre { font-family: monospace }
-main { max-width: 56rem; margin: auto; }
-.jp-RenderedSVG img, .jp-RenderedImage img { max-width: 100%; }
-summary { color: #595959; margin-left: var(--jp-cell-prompt-width); }
-</style>
-{%- endblock -%}
-{%- block input_group scoped -%}
-{%- set tags = cell.metadata.get('tags', []) -%}
-{%- if 'hide-input' in tags or 'hide-cell' in tags -%}
-<details><summary>Show the code</summary>{{ super() }}</details>
-{%- else -%}{{ super() }}{%- endif -%}
-{%- endblock -%}
-{%- block output_group scoped -%}
-{%- set tags = cell.metadata.get('tags', []) -%}
-{%- if 'hide-output' in tags or 'hide-cell' in tags -%}
-<details><summary>Show the output</summary>{{ super() }}</details>
-{%- else -%}{{ super() }}{%- endif -%}
-{%- endblock -%}
-{%- macro image(mime, data, cell) -%}
-<div class="jp-RenderedImage jp-OutputArea-output">
-<img src="data:{{ mime }};base64,{{ data }}"
-  alt="{{ cell.metadata.get('mystnb', {}).get('image', {}).get('alt', '') | escape_html }}">
-</div>
-{%- endmacro -%}
-{%- block data_svg scoped -%}
-{{ image('image/svg+xml', output.data['image/svg+xml'] | text_base64, cell) }}
-{%- endblock -%}
-{%- block data_png scoped -%}
-{{ image('image/png', output.data['image/png'], cell) }}
-{%- endblock -%}
-"""
 
 
 def run_on_data(
@@ -131,7 +84,7 @@ def as_html(notebook: nbformat.NotebookNode, *, bibliography: Path) -> str:
     page.metadata["title"] = title(page)
     exporter = HTMLExporter(
         template_file="report.html.j2",
-        extra_loaders=[DictLoader({"report.html.j2": TEMPLATE})],
+        extra_loaders=[FileSystemLoader(Path(__file__).parent)],
         exclude_input_prompt=True,
         exclude_output_prompt=True,
     )
