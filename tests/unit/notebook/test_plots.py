@@ -6,10 +6,15 @@ import io
 
 import matplotlib as mpl
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pymc as pm
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import same_color, to_rgb
+from matplotlib.text import Annotation
 
 from helpers.notebook.plots import plot_forest, plot_model_graph, plot_path, plot_two_series
+from helpers.notebook.style import COLOURS
 
 N = 20
 
@@ -104,6 +109,76 @@ def test_forest_refuses_another_shape(estimates, shapes):
         plot_forest(estimates)
 
 
-def test_model_graph_refuses_a_circle():
-    with pytest.raises(ValueError, match="a circle, "):
-        plot_model_graph({"a": ["b"], "b": ["a"]}, observed=["a"])
+def city_model():
+    with pm.Model(coords={"city": ["A", "B"], "day": range(5)}) as model:
+        ads = pm.Data("ads", np.ones((5, 2)), dims=("day", "city"))
+        sales = pm.Data("sales_data", np.ones((5, 2)), dims=("day", "city"))
+        spread = pm.HalfNormal("spread", 1)
+        level = pm.Normal("level", 0, spread, dims="city")
+        lift = pm.Normal("lift", 0, spread, dims="city")
+        noise = pm.HalfNormal("noise", 1)
+        mean = pm.Deterministic("mean", level + lift * ads, dims=("day", "city"))
+        pm.Deterministic("ratio", lift / level, dims="city")
+        pm.Normal("sales", mean, noise, observed=sales, dims=("day", "city"))
+    return model
+
+
+def drawn(figure):
+    """Texts of quantities, centres by text, rectangles of plates, and number of arrows."""
+    (axes,) = figure.axes
+    texts = {t.get_text(): t for t in axes.texts if t.get_bbox_patch()}
+    plates = {patch.get_gid(): patch.get_bbox() for patch in axes.patches if patch.get_gid()}
+    return texts, plates, sum(isinstance(text, Annotation) for text in axes.texts)
+
+
+def test_model_graph_has_causes_above_effects_and_marks_what_is_observed():
+    texts, _, arrows = drawn(plot_model_graph(city_model()))
+    assert set(texts) == {"ads", "spread", "level", "lift", "noise", "mean", "sales"}
+    height = {name: text.get_position()[1] for name, text in texts.items()}
+    for above, below in [
+        ("spread", "level"),
+        ("level", "mean"),
+        ("ads", "mean"),
+        ("noise", "sales"),
+    ]:
+        assert height[above] > height[below]
+    assert height["mean"] > height["sales"] and arrows == 7
+    fill = {name: text.get_bbox_patch().get_facecolor() for name, text in texts.items()}
+    assert [n for n in fill if same_color(fill[n], COLOURS["prior"])] == ["sales"]
+    line = {name: text.get_bbox_patch().get_linestyle() for name, text in texts.items()}
+    assert [n for n in line if line[n] == "--"] == ["mean"]
+
+
+def test_model_graph_puts_plates_around_what_repeats_and_around_nothing_else():
+    texts, plates, _ = drawn(plot_model_graph(city_model()))
+    within = {
+        plate: {name for name, text in texts.items() if box.contains(*text.get_position())}
+        for plate, box in plates.items()
+    }
+    assert within == {"city": {"level", "lift"}, "day × city": {"ads", "mean", "sales"}}
+
+
+def test_model_graph_merges_like_causes_and_leaves_out_what_it_shall():
+    texts, _, arrows = drawn(
+        plot_model_graph(city_model(), labels={"noise": r"noise $\sigma$"}, skip=["mea*", "spread"])
+    )
+    assert set(texts) == {"ads", "level\nlift", r"noise $\sigma$", "sales"} and arrows == 3
+
+
+def test_model_graph_refuses_what_the_model_has_not():
+    with pytest.raises(ValueError, match="no quantity sigma, tau in this model; it has ads, "):
+        plot_model_graph(city_model(), labels={"tau": "t"}, skip=["sigma"])
+
+
+def test_model_graph_of_a_numpyro_model():
+    def model(sales):
+        scale = numpyro.sample("scale", dist.HalfNormal(1.0))
+        with numpyro.plate("stores", 3, dim=-2):
+            level = numpyro.sample("level", dist.Normal(0.0, scale))
+            with numpyro.plate("days", 4, dim=-1):
+                numpyro.sample("sales", dist.Normal(level, 1.0), obs=sales)
+
+    texts, plates, arrows = drawn(plot_model_graph(model, np.ones((3, 4))))
+    assert set(texts) == {"scale", "level", "sales"} and arrows == 2
+    assert set(plates) == {"stores", "stores × days"}
+    assert same_color(texts["sales"].get_bbox_patch().get_facecolor(), COLOURS["prior"])
