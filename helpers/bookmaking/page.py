@@ -20,7 +20,8 @@ def chapter_page(
     """Prose and metadata as authored, code and outputs as executed, the answering figure on top."""
     runs = (cell for cell in executed.cells if cell.cell_type == "code")
     add_minutes(authored, seconds)
-    answer, cells = [], []
+    answer: list[nbformat.NotebookNode] = []
+    cells: list[nbformat.NotebookNode] = []
     for cell in authored.cells:
         cells.append(cell)
         if cell.cell_type == "code":

@@ -104,7 +104,7 @@ def stage_digest(book: Book, stage: Path) -> str:
 def jupyter_book(stage: Path, *, output: Path) -> None:
     """Build from clean doctrees; each warning is an error, and all of them are shown."""
     command = Path(sys.executable).with_name("jupyter-book")
-    options = ["--path-output", output, "--all", "-W", "-n", "--keep-going", "--quiet"]
+    options = ["--path-output", str(output), "--all", "-W", "-n", "--keep-going", "--quiet"]
     built = subprocess.run(
         [command, "build", stage, *options],
         stdout=subprocess.PIPE,

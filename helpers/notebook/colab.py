@@ -23,7 +23,9 @@ def check_session() -> None:
     """
     # the first one found is the one that an import finds
     installed = {d.name: d.version for d in reversed(list(distributions()))}
-    pins = [one for one in map(Requirement, requires("bayesian-market-models")) if _is_pin(one)]
+    pins = [
+        one for one in map(Requirement, requires("bayesian-market-models") or []) if _is_pin(one)
+    ]
     for pin in pins:
         found = installed.get(pin.name, "no version")
         if found == "no version" or found not in pin.specifier:

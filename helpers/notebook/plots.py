@@ -326,7 +326,7 @@ def plot_model_graph(
 
 def _merged(nodes, labels):
     """Draw as one the causes of one kind, plate and consequence; the text of each node."""
-    alike = {}
+    alike: dict = {}
     for name, node in nodes.items():
         below = frozenset(other for other in nodes if name in nodes[other].parents)
         alike.setdefault(name if node.parents else (node.kind, node.plate, below), []).append(name)
