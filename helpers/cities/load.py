@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,30 +21,16 @@ from helpers.data.columns import (
 )
 from helpers.data.readers import read_table
 
-Timing = Literal["random", "avoid", "chase", "simultaneous"]
-
 #: Fewest days that both cities must share: eight weeks of a weekly pattern and a little more.
-MIN_DAYS = 60
+_MIN_DAYS = 60
 
 
 @dataclass(frozen=True, eq=False)
 class TwoSeries:
-    """Daily sales of two cities over the period they share.
+    """Daily sales of two cities over the n days they share, in the units of the file.
 
-    Attributes
-    ----------
-    dates : pandas.DatetimeIndex
-        Every day of the common period, length n.
-    cities : tuple of str
-        Names of the two cities, in the order of the columns below.
-    sales : array, shape (n, 2)
-        Sales in the units of the file; NaN on closed or unobserved days.
-    ads : array, shape (n, 2)
-        Ads, 0/1 or spend in the units of the file; all zero if the file has no such column.
-    event : array of object, shape (n,)
-        Name of a known day, or None.
-    days_dropped : str or None
-        What was left out because the cities' periods differ.
+    ``sales`` (n, 2) is NaN on closed days, ``ads`` (n, 2) is 0/1 or spend, ``event`` (n,) the
+    name of a known day or None, and ``days_dropped`` says what the common period leaves out.
     """
 
     dates: pd.DatetimeIndex
@@ -57,65 +42,16 @@ class TwoSeries:
 
 
 def load_two_cities(path: str | Path, *, cities: Sequence[str] | None = None) -> TwoSeries:
-    """Read and check daily sales of two cities from a long table.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        CSV or Parquet file with ``date`` (daily, YYYY-MM-DD), ``city``, ``sales`` (blank on closed
-        days), optional ``ads`` (0/1 or spend) and optional ``event`` (name of a known day).
-    cities : sequence of str, optional
-        The two cities to use, in this order; the default is the only two in the file.
-
-    Returns
-    -------
-    TwoSeries
-        Arrays over the common period.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If the file cannot be read, or as :func:`as_two_series`.
-
-    Examples
-    --------
-    >>> load_two_cities("x.xlsx")
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: x.xlsx: the file ends in '.xlsx'; save it as .csv or .parquet
-    """
+    """Two cities' daily sales from a CSV or Parquet file, checked as :func:`as_two_series` does."""
     return as_two_series(read_table(path), cities=cities)
 
 
 def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -> TwoSeries:
     """Check a long table and turn it into arrays over the two cities' common period.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Columns as in :func:`load_two_cities`.
-    cities : sequence of str, optional
-        The two cities to use, in this order; the default is the only two in the table.
-
-    Returns
-    -------
-    TwoSeries
-        Arrays over the common period.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If a column is missing; if the cities are not two, unknown, or twice the same; if a date is
-        unreadable, within a day, repeated or missing; if sales are negative, infinite, not
-        numbers, constant, or blank on most days; if ads are blank, negative, not numbers, the
-        same every day in a city, or never on in either; if the cities share no period or fewer
-        than ``MIN_DAYS`` days.
-
-    Examples
-    --------
-    >>> from helpers.cities.simulate import simulate_two_cities
-    >>> series = as_two_series(simulate_two_cities(730, seed=1).data)
-    >>> series.cities, series.sales.shape, series.days_dropped
-    (('A', 'B'), (730, 2), None)
+    Its columns are ``date`` (daily, YYYY-MM-DD), ``city``, ``sales`` (blank on closed days), and if
+    there are any ``ads`` (0/1 or spend) and ``event`` (name of a known day). Without ``cities``
+    it holds only two. Tables that cannot be used raise a DataError.
     """
     require_columns(frame, ["date", "city", "sales"])
     if not frame.index.is_unique:
@@ -176,15 +112,13 @@ def _common_period(frame, cities):
     if last < first:
         raise DataError(f"date: no common period ({periods}); use cities whose days overlap")
     dates = pd.date_range(first, last, name="date")
-    if len(dates) < MIN_DAYS:
+    if len(dates) < _MIN_DAYS:
         raise DataError(
-            f"date: {len(dates)} common days ({periods}), at least {MIN_DAYS} are needed; add days"
+            f"date: {len(dates)} common days ({periods}), at least {_MIN_DAYS} are needed; add days"
         )
     dropped = len(frame) - 2 * len(dates)
-    note = (
-        f"{periods}: {dropped} city-days outside {first:%Y-%m-%d} to {last:%Y-%m-%d} are left out"
-    )
-    return dates, note if dropped else None
+    outside = f"{dropped} city-days outside {first:%Y-%m-%d} to {last:%Y-%m-%d} are left out"
+    return dates, f"{periods}: {outside}" if dropped else None
 
 
 def _check_sales(sales, dates, cities):

@@ -28,32 +28,10 @@ def drift_basis(n_days: int, n_modes: int) -> tuple[np.ndarray, np.ndarray]:
 
     The walk is :math:`g = \sum_k \sigma\, s_k z_k v_k` with :math:`z_k \sim N(0, 1)`,
     innovations of standard deviation :math:`\sigma`, and the leading eigenvectors of its
-    covariance as modes.
+    covariance as modes; at most ``n_days - 3`` of them.
 
-    Parameters
-    ----------
-    n_days : int
-        Length of the series.
-    n_modes : int
-        Number of modes kept, at most ``n_days - 3``.
-
-    Returns
-    -------
-    vectors : array, shape (n_days, n_modes)
-        Orthonormal modes, each orthogonal to level and line and above zero on the first day.
-    sd : array, shape (n_modes,)
-        Standard deviation of each mode for innovations of 1, decreasing.
-
-    Raises
-    ------
-    ValueError
-        If ``n_modes`` is not between 1 and ``n_days - 3``.
-
-    Examples
-    --------
-    >>> vectors, sd = drift_basis(100, 10)
-    >>> bool(np.allclose(vectors.T @ vectors, np.eye(10)))
-    True
+    Returns the orthonormal modes (n_days, n_modes), above zero on the first day, and their standard
+    deviations, decreasing, for innovations of 1.
     """
     if not 1 <= n_modes <= n_days - 3:
         raise ValueError(f"n_modes={n_modes} must lie between 1 and n_days - 3 = {n_days - 3}")
@@ -76,24 +54,13 @@ def drift_basis(n_days: int, n_modes: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class ShockData:
-    """Two series as the model takes them: open days only, each city in its own sd.
+    """Two series as the model takes them: the n open days only, each city in its own sd.
 
-    Attributes
-    ----------
-    dates : pandas.DatetimeIndex
-        The n days on which both cities have sales.
-    cities, campaigns, weekdays, events : tuple of str
-        Names along the axes below.
-    scale : {"level", "log"}
-        Whether sales or their logarithms were standardised.
-    centre, spread : array, shape (2,)
-        Mean and standard deviation taken out, in sales or log sales.
-    arrays : dict of str to array
-        ``sales`` (n, 2), ``ads`` (n, 2, J), ``weekday`` (n, W), ``event`` (n, M), ``years`` (n,),
-        ``modes`` (n, K), ``design`` (n, W + K + M) of weekday, modes and event, ``mode_sd`` (K,)
-        and ``spread`` (2,): the model's data, standardised.
-    ad_unit : array, shape (J,)
-        Mean of each campaign's positive values; lift is the effect of that much.
+    ``arrays`` holds the model's data: ``sales`` (n, 2), ``ads`` (n, 2, J), ``weekday`` (n, W),
+    ``event`` (n, M), ``years`` (n,), ``modes`` (n, K), ``design`` (n, W + K + M) of weekday, modes
+    and event, ``mode_sd`` (K,) and ``spread`` (2,). ``centre`` and ``spread`` are the mean and sd
+    taken out, in sales or log sales. ``ad_unit`` (J,) is the mean of a campaign's positive values:
+    a lift is the effect of that much.
     """
 
     dates: pd.DatetimeIndex
@@ -116,47 +83,26 @@ def prepare(
     use_events: bool = True,
     n_modes: int | None = None,
 ) -> ShockData:
-    """Standardise two series and lay out the design of the model.
+    """Standardise the days with sales in both cities and lay out the design of the model.
 
     Parameters
     ----------
     series : TwoSeries
         What :func:`helpers.cities.load.load_two_cities` returns.
     scale : {"level", "log"}
-        Effects in units of sales, or as shares of sales.
+        Effects in units of sales, or as shares of sales, which must then not be zero.
     planted : array, shape (n_days, 2), optional
         A second set of campaigns, with its own lift: that of a planted-lift check.
     use_events : bool
         Whether named days get an effect of their own, shared by the cities.
     n_modes : int, optional
         Modes of each drift; by default a quarter of the days, at most 150.
-
-    Returns
-    -------
-    ShockData
-        Days on which either city is blank are left out.
-
-    Raises
-    ------
-    DataError
-        If ``scale`` is "log" and a day's sales are zero.
-    ValueError
-        If ``scale`` is unknown.
-
-    Examples
-    --------
-    >>> from helpers.cities.load import as_two_series
-    >>> from helpers.cities.simulate import simulate_two_cities
-    >>> data = prepare(as_two_series(simulate_two_cities(730, seed=1).data))
-    >>> data.arrays["modes"].shape
-    (730, 150)
     """
     if scale not in ("level", "log"):
         raise ValueError(f"scale={scale!r} is unknown; use 'level' or 'log'")
     n_days = len(series.dates)
     observed = np.isfinite(series.sales).all(axis=1)
-    sales = series.sales[observed]
-    dates = series.dates[observed]
+    sales, dates = series.sales[observed], series.dates[observed]
     if scale == "log":
         if (sales == 0).any():
             day, city = np.argwhere(sales == 0)[0]
@@ -191,8 +137,7 @@ def prepare(
         arrays={
             "sales": (sales - centre) / spread,
             "ads": ads / ad_unit,
-            "weekday": weekdays,
-            "event": events,
+            **{"weekday": weekdays, "event": events},
             "design": np.column_stack([weekdays, vectors[observed], events]),
             "years": (years - years.mean())[observed],
             "modes": vectors[observed],
@@ -203,7 +148,7 @@ def prepare(
     )
 
 
-def _day_log_density(residual, shared, own_a, own_b, loading, *, xp):
+def day_log_density(residual, shared, own_a, own_b, loading, *, xp):
     """Log density of a day's residual pair (..., 2): shared variance plus own variances."""
     a, b = residual[..., 0], residual[..., 1]
     var_a, var_b, cov = shared + own_a, loading**2 * shared + own_b, loading * shared
@@ -212,7 +157,7 @@ def _day_log_density(residual, shared, own_a, own_b, loading, *, xp):
     return -0.5 * (square + xp.log(determinant)) - np.log(2 * np.pi)
 
 
-def _day_types(day_sd, noise_sd, shared_sd, own_sd):
+def day_types(day_sd, noise_sd, shared_sd, own_sd):
     """Variances (shared, own of A, own of B) of the four types of day, in DAY_TYPES' order."""
     quiet, (a, b) = day_sd**2, (noise_sd[..., 0] ** 2, noise_sd[..., 1] ** 2)
     return [
@@ -232,27 +177,7 @@ def shared_shock_model(data: ShockData) -> pm.Model:
 
     The shared walk :math:`g` and the own drifts :math:`o_c` are sums of the modes of
     :func:`drift_basis`. Each day is ordinary, shared, or special in one city only; the day's
-    size and its type are summed out, so all that is sampled is continuous.
-
-    Parameters
-    ----------
-    data : ShockData
-        What :func:`prepare` returns; series are in units of their own sd.
-
-    Returns
-    -------
-    pymc.Model
-        Free and deterministic variables named as in the book's notation page; ``walk`` (mode,)
-        and ``residual`` (day, city) serve :func:`day_posterior`.
-
-    Examples
-    --------
-    >>> from helpers.cities.load import as_two_series
-    >>> from helpers.cities.simulate import simulate_two_cities
-    >>> model = shared_shock_model(prepare(as_two_series(simulate_two_cities(730, seed=1).data)))
-    >>> model["lift"].eval().shape
-    (2, 1)
-    """
+    size and its type are summed out, so all that is sampled is continuous."""
     coords = {
         "city": list(data.cities),
         "weekday": list(data.weekdays),
@@ -264,11 +189,8 @@ def shared_shock_model(data: ShockData) -> pm.Model:
     }
     with pm.Model(coords=coords) as model:
         used = ("sales", "ads", "design", "years", "mode_sd", "spread")
-        d = {
-            name: pm.Data(f"data_{name}", data.arrays[name])
-            for name in used
-            if data.arrays[name].size
-        }
+        used = [name for name in used if data.arrays[name].size]
+        d = {name: pm.Data(f"data_{name}", data.arrays[name]) for name in used}
         sd = d["mode_sd"]
         centred = sd**2 / (sd**2 + _CENTRED_ABOVE**2)
 
@@ -315,8 +237,8 @@ def shared_shock_model(data: ShockData) -> pm.Model:
         rate = pm.Dirichlet("rate", [40.0, 1.0, 1.0, 1.0], dims="type")
         residual = pm.Deterministic("residual", d["sales"] - mean, dims=("day", "city"))
         # All types in one expression, so that the graph holds the density once.
-        types = _day_types(day_sd, noise_sd, spike_sd, own_spike_sd)
+        types = day_types(day_sd, noise_sd, spike_sd, own_spike_sd)
         variances = (pt.stack(column)[:, None] for column in zip(*types, strict=True))
-        log_density = _day_log_density(residual, *variances, loading, xp=pt)
+        log_density = day_log_density(residual, *variances, loading, xp=pt)
         pm.Potential("days", pt.logsumexp(log_density + pt.log(rate)[:, None], axis=0).sum())
     return model

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from helpers.cities.load import Timing, TwoSeries
+from helpers.cities.load import TwoSeries
 from helpers.data.simulation import Simulation
 
-CITY_NAMES = ("A", "B")
+Timing = Literal["random", "avoid", "chase", "simultaneous"]
+
+_CITY_NAMES = ("A", "B")
 
 #: Log-odds of starting a campaign per standard deviation of a campaign's mean demand.
 _TARGETING = {"random": 0.0, "simultaneous": 0.0, "avoid": -1.5, "chase": 1.5}
@@ -18,11 +21,7 @@ _TARGETING = {"random": 0.0, "simultaneous": 0.0, "avoid": -1.5, "chase": 1.5}
 
 @dataclass(frozen=True)
 class TwoCitiesTruth:
-    """Parameters of the two-city market, in orders a day unless stated.
-
-    Pairs are ordered (A, B).
-    City A's loading on the shared shock is 1 by definition: it sets the unit of the shock.
-    """
+    """Parameters of the two-city market, in orders a day; A's loading is 1 by definition."""
 
     intercept: tuple[float, float] = (900.0, 640.0)
     trend_per_year: tuple[float, float] = (45.0, 45.0)
@@ -83,9 +82,8 @@ def simulate_two_cities(
     seed: int,
     truth: TwoCitiesTruth | None = None,
     timing: Timing = "random",
-    start: str = "2023-01-02",
 ) -> Simulation:
-    r"""Daily orders of two cities that share drift and sudden days.
+    r"""Daily orders of two cities that share drift and sudden days, after :cite:`forum_two_cities`.
 
     .. math::
         y_{ct} = \alpha_c + \beta_c t + s_c w_{d(t)} + \lambda_c (g_t + h_t)
@@ -96,17 +94,12 @@ def simulate_two_cities(
 
     Parameters
     ----------
-    n_days : int
-        Number of days, at least 400 for the default campaigns.
-    seed : int
-        Seed of the generator; the same seed gives the same market.
+    n_days, seed : int
+        Number of days, at least 400 for the default campaigns; the market's seed.
     truth : TwoCitiesTruth, optional
         Parameters of the market; the default is the book's.
     timing : {"random", "avoid", "chase", "simultaneous"}
-        When campaigns start: at random, in low demand, in high demand, or on the same random
-        days in both cities.
-    start : str
-        First date, ISO format.
+        When campaigns start: at random, in low or in high demand, or together.
 
     Returns
     -------
@@ -117,21 +110,9 @@ def simulate_two_cities(
         sum, in city A's orders) and of shape (n_days, 2) ``mean``, ``own_drift``, ``own_spikes``,
         ``ads``.
 
-    Raises
-    ------
-    ValueError
-        If ``timing`` is unknown, or the days are too few for the events and campaigns asked.
-
-    References
-    ----------
-    The question and the market's shape follow :cite:`forum_two_cities`.
-
     Examples
     --------
-    >>> market = simulate_two_cities(730, seed=1)
-    >>> market.data.columns.tolist()
-    ['date', 'city', 'sales', 'ads', 'event']
-    >>> market.truth["lift"]
+    >>> simulate_two_cities(730, seed=1).truth["lift"]
     (60.0, 45.0)
     """
     truth = truth or TwoCitiesTruth()
@@ -140,7 +121,7 @@ def simulate_two_cities(
         raise ValueError(f"n_days={n_days} is fewer than the {n_special} shared and own days asked")
     rng = np.random.default_rng(seed)
     day = np.arange(n_days)
-    dates = pd.date_range(start, periods=n_days, freq="D")
+    dates = pd.date_range("2023-01-02", periods=n_days, freq="D")
     loading = np.array([1.0, truth.loading_b])
 
     drift = _centred_walk(rng, n_days, truth.drift_sd)
@@ -153,9 +134,8 @@ def simulate_two_cities(
     def sizes(n):
         return rng.choice([-1.0, 1.0], n) * rng.gamma(9.0, truth.shock_size / 9.0, n)
 
-    shared_spikes = np.zeros(n_days)
+    shared_spikes, own_spikes = np.zeros(n_days), np.zeros((n_days, 2))
     shared_spikes[shared_days] = sizes(shared_days.size)
-    own_spikes = np.zeros((n_days, 2))
     for c in range(2):
         own_spikes[own_days[c], c] = loading[c] * sizes(own_days[c].size)
 
@@ -178,7 +158,7 @@ def simulate_two_cities(
     data = pd.DataFrame(
         {
             "date": np.repeat(dates, 2),
-            "city": np.tile(CITY_NAMES, n_days),
+            "city": np.tile(_CITY_NAMES, n_days),
             "sales": np.maximum(sales, 0.0).round(1).ravel(),
             "ads": ads.astype(int).ravel(),
             "event": np.repeat(event, 2),
@@ -193,13 +173,8 @@ def simulate_two_cities(
             "own_days_B": np.sort(own_days[1]),
         },
         expected={
-            "drift": drift,
-            "shared_spikes": shared_spikes,
-            "shock": shock,
-            "mean": mean,
-            "own_drift": own_drift,
-            "own_spikes": own_spikes,
-            "ads": ads,
+            **{"drift": drift, "shared_spikes": shared_spikes, "shock": shock, "mean": mean},
+            **{"own_drift": own_drift, "own_spikes": own_spikes, "ads": ads},
         },
     )
 
@@ -215,38 +190,9 @@ def plant_lift(
 ) -> tuple[TwoSeries, np.ndarray]:
     """Raise real sales on invented campaign days, to see whether a model finds it.
 
-    Parameters
-    ----------
-    series : TwoSeries
-        Real series; campaigns that they hold stay as they are.
-    seed : int
-        Seed of the placement.
-    lift : float
-        Share by which sales rise on planted days; 0 makes a placebo.
-    timing : {"random", "avoid", "chase", "simultaneous"}
-        Whether the campaigns seek low or high demand, as in :func:`simulate_two_cities`.
-    n_campaigns, campaign_days : int
-        Campaigns a city, and days a campaign; short series get shorter campaigns.
-
-    Returns
-    -------
-    series : TwoSeries
-        The series with raised sales.
-    planted : array, shape (n_days, 2)
-        1 on planted days.
-
-    Raises
-    ------
-    ValueError
-        If ``timing`` is unknown.
-
-    Examples
-    --------
-    >>> from helpers.cities.load import as_two_series
-    >>> series = as_two_series(simulate_two_cities(730, seed=1).data)
-    >>> raised, planted = plant_lift(series, seed=2, lift=0.05)
-    >>> round(float((raised.sales / series.sales)[planted == 1].mean()), 2)
-    1.05
+    ``lift`` is the share by which sales rise on planted days; 0 makes a placebo. Campaigns that the
+    series hold stay as they are; short series get shorter planted ones. Returns the raised series,
+    and an array (n_days, 2) of 1 on planted days.
     """
     relative = series.sales / np.nanmean(series.sales, axis=0)
     # A closed day says nothing of demand: it takes its neighbours' mean.

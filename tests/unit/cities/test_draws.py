@@ -75,9 +75,9 @@ def test_day_posterior_by_brute_force(points):
             for name, value in points.by_name[0].items()
         }
     )
-    found = day_posterior(posterior, data)
-    assert found.probability.columns.tolist() == list(DAY_TYPES)
-    assert found.probability.index.equals(data.dates)
+    found, found_shock = day_posterior(posterior, data)
+    assert found.columns.tolist() == list(DAY_TYPES)
+    assert found.index.equals(data.dates)
     probability, shock = np.zeros((80, 4)), np.zeros((6, 80))
     for i, v in enumerate(points.by_name):
         slope = np.array([1, v["loading"]])
@@ -96,8 +96,8 @@ def test_day_posterior_by_brute_force(points):
             probability[t] += weight / 6
             walk = data.arrays["modes"][t] @ v["walk"]
             shock[i, t] = walk + event + weight @ means
-    np.testing.assert_allclose(found.probability, probability, atol=1e-9)
-    np.testing.assert_allclose(found.shock, shock * data.spread[0])
+    np.testing.assert_allclose(found, probability, atol=1e-9)
+    np.testing.assert_allclose(found_shock, shock * data.spread[0])
 
 
 @pytest.mark.parametrize("scale", ["level", "log"])

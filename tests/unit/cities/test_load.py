@@ -170,12 +170,13 @@ def test_a_third_city_is_left_alone_when_two_are_named():
 
 
 def test_the_book_explains_every_message():
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     page = (root / "book" / "how-to-use.md").read_text(encoding="utf-8")
     explained = re.findall(r"^\| `(.+?)` \|", page.split("### What each error means")[1], re.M)
     tables = (MALFORMED, MALFORMED_PRICES, MALFORMED_MEDIA)
     messages = [message for table in tables for _, message in table.values()]
     assert [m for m in messages if not any(part in m for part in explained)] == []
-    sources = ("tables", "two_cities", "shared_shocks", "prices", "media", "markets", "stores")
-    raised = [(root / "helpers" / f"{name}.py").read_text() for name in sources]
+    rooms = ("data", "cities", "prices", "media", "stores")
+    sources = [path for room in rooms for path in (root / "helpers" / room).glob("*.py")]
+    raised = [path.read_text(encoding="utf-8") for path in sources]
     assert [part for part in explained if not any(part in text for text in messages + raised)] == []

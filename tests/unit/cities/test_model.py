@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from helpers.cities.load import TwoSeries
-from helpers.cities.model import _day_log_density, drift_basis, prepare, shared_shock_model
+from helpers.cities.model import day_log_density, drift_basis, prepare, shared_shock_model
 from helpers.data.columns import DataError
 
 
@@ -126,7 +126,7 @@ def test_a_days_log_density_is_that_of_two_dimensions():
         slope = np.array([1, loading])
         covariance = shared * np.outer(slope, slope) + np.diag([own_a, own_b])
         np.testing.assert_allclose(
-            _day_log_density(residual, shared, own_a, own_b, loading, xp=np),
+            day_log_density(residual, shared, own_a, own_b, loading, xp=np),
             stats.multivariate_normal.logpdf(residual, cov=covariance),
         )
 
