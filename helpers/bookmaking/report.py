@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import tempfile
@@ -17,8 +18,9 @@ from nbformat.v4 import new_markdown_cell
 from helpers.bookmaking.book import Book, parameterised, read_notebook, title, write_atomically
 from helpers.bookmaking.errors import BuildError, UsageError
 from helpers.bookmaking.execute import execute_one, raise_for_failures
+from helpers.bookmaking.myst import Myst, scrap_of
+from helpers.bookmaking.page import figure_of, name_folded
 from helpers.bookmaking.parameters import has_tag, parse_assignments, read_parameters
-from helpers.bookmaking.plain_markdown import with_plain_markdown
 
 
 def run_on_data(
@@ -80,17 +82,36 @@ def check_output_directory(out: Path) -> None:
 
 def as_html(notebook: nbformat.NotebookNode, *, bibliography: Path) -> str:
     """One HTML file with its images, styles and mathematics inside."""
-    page = with_plain_markdown(notebook, bibliography=bibliography)
+    page, myst = with_captions(notebook), Myst(notebook, bibliography)
     page.metadata["title"] = title(page)
     exporter = HTMLExporter(
         template_file="report.html.j2",
         extra_loaders=[FileSystemLoader(Path(__file__).parent)],
         exclude_input_prompt=True,
         exclude_output_prompt=True,
+        filters={"markdown2html": myst.html},
     )
     exporter.log.setLevel(logging.ERROR)
     html, _ = exporter.from_notebook_node(page, {"mathjax": mathjax()})
     return html
+
+
+def with_captions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return a copy with a caption under each figure, and without outputs that nobody sees."""
+    page, figures = copy.deepcopy(notebook), 0
+    cells = []
+    for cell in page.cells:
+        cells.append(cell)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not scrap_of(output)]
+            name_folded(cell)
+        if figure := figure_of(cell):
+            figures += 1
+            anchor = f'<a id="{figure["name"]}"></a>'
+            caption = f"{anchor}**Figure {figures}.** {figure.get('caption', '')}"
+            cells.append(new_markdown_cell(caption))
+    page.cells = cells
+    return page
 
 
 def mathjax() -> str:

@@ -16,10 +16,11 @@ from helpers.bookmaking.cli import main
 from helpers.bookmaking.closure import imported
 from helpers.bookmaking.errors import BuildError, UsageError
 from helpers.bookmaking.execute import Result, digest, execute_book, kernel_environment
+from helpers.bookmaking.myst import MISSING, Myst
 from helpers.bookmaking.page import chapter_page, figure_apart, folded
 from helpers.bookmaking.parameters import parse_assignments, read_parameters, with_parameters
-from helpers.bookmaking.plain_markdown import MISSING, with_plain_markdown
 from helpers.bookmaking.render import render_book, stage_book
+from helpers.bookmaking.report import with_captions
 from helpers.bookmaking.tables import status_tables
 
 RECORD = {
@@ -208,7 +209,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     assert [file.read_text() for file in path.parent.iterdir()] == ["old"]
 
 
-# Markdown of the report
+# MyST of the report
 
 
 def glue(name, text):
@@ -217,7 +218,7 @@ def glue(name, text):
     return new_output("display_data", {f"{mime}text/plain": repr(text)}, metadata=scrap)
 
 
-def report_markdown(tmp_path, source):
+def report_html(tmp_path, source):
     bibliography = tmp_path / "references.bib"
     bibliography.write_text(
         "@book{one, title={A}, author={Gelman, Andrew}, year={2013}}\n"
@@ -225,12 +226,13 @@ def report_markdown(tmp_path, source):
     )
     figure = {"figure": {"name": "fig-lift", "caption": "The lift, {glue:text}`lift`."}}
     drawn = new_code_cell("plot()", metadata={"mystnb": figure})
-    drawn.outputs = [glue("lift", "1.5")]
+    drawn.outputs = [glue("lift", "1.5"), glue("city", "<b>*A*")]
     page = new_notebook(cells=[new_markdown_cell(source), drawn])
-    shown = with_plain_markdown(page, bibliography=bibliography)
+    shown, myst = with_captions(page), Myst(page, bibliography)
     assert shown.cells[1].outputs == []
-    assert shown.cells[2].source == '<a id="fig-lift"></a>**Figure 1.** The lift, 1.5.'
-    return shown.cells[0].source
+    caption = '<p><a id="fig-lift"></a><strong>Figure 1.</strong> The lift, 1.5.</p>\n'
+    assert myst.html(shown.cells[2].source) == caption
+    return myst.html(source).strip()
 
 
 @pytest.mark.parametrize(
@@ -238,25 +240,45 @@ def report_markdown(tmp_path, source):
     [
         ("Lift {glue:text}`lift` or {glue:text}`/notebooks/x.ipynb::lift:s`", "Lift 1.5 or 1.5"),
         ("{glue:text}`bias`", MISSING),
-        ("{numref}`fig-lift`", "[Figure 1](#fig-lift)"),
-        ("{numref}`Fig. %s <fig-lift>`", "[Fig. 1](#fig-lift)"),
+        ("{glue:text}`city`", "&lt;b&gt;*A*"),
+        ("{numref}`fig-lift`", '<a href="#fig-lift">Figure 1</a>'),
+        ("{numref}`Fig. %s <fig-lift>`", '<a href="#fig-lift">Fig. 1</a>'),
         ("{term}`prior`, {term}`priors <prior>`", "prior, priors"),
         ("{cite:t}`one` {cite:p}`many, one`", "Gelman (2013) (A et al., 2006; Gelman, 2013)"),
-        ("{math}`x^2` and {doc}`/book/data`", "$x^2$ and data"),
-        ("$$\ny = x\n$$ (eq-y)\nby {eq}`eq-y`", "$$\ny = x\n\\tag{1}$$\nby (1)"),
-        ("(sec-a)=\n## A", '<a id="sec-a"></a>\n## A'),
-        ("[the data](../book/data.md), [web](https://a.b)", "the data, [web](https://a.b)"),
-        ("```python\n{term}`x`\n```", "```python\n{term}`x`\n```"),
-        (":::{note}\nSee {glue:text}`lift`.\n:::", "> **Note**\n>\n> See 1.5."),
-        (
-            "````{admonition} Mind $x$\n:class: tip\nA\n```{math}\nx\n```\nB\n````\nC",
-            "> **Mind $x$**\n>\n> A\n> $$\n> x\n> $$\n> B\nC",
-        ),
-        ("```{bibliography}\n```\nA\n% a comment\nB", "A\nB"),
+        ("{math}`x^2 < 1` and {doc}`/book/data`", "$x^2 &lt; 1$ and data"),
+        ("$y_1 < x_1$ and $5", "$y_1 &lt; x_1$ and $5"),
+        ("[the data](../book/data.md), [](a.md)", "the data, a.md"),
+        ("[**web**](https://a.b)", '<a href="https://a.b"><strong>web</strong></a>'),
     ],
 )
-def test_markdown_of_the_report_is_readable(tmp_path, source, shown):
-    assert report_markdown(tmp_path, source) == shown
+def test_prose_of_the_report_is_readable(tmp_path, source, shown):
+    assert report_html(tmp_path, source) == f"<p>{shown}</p>"
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("$$\ny = x\n$$ (eq-y)\n\nby {eq}`eq-y`", "<p>$$\ny = x\n\\tag{1}$$</p>\n<p>by (1)</p>"),
+        ("(sec-a)=\n## A", '<a id="sec-a"></a>\n<h2>A</h2>'),
+        (
+            "```python\n{term}`x`\n```",
+            '<pre><code class="language-python">{term}`x`\n</code></pre>',
+        ),
+        (
+            ":::{note}\nSee {glue:text}`lift`.\n:::",
+            "<blockquote><p><strong>Note</strong></p>\n<p>See 1.5.</p>\n</blockquote>",
+        ),
+        (
+            "````{admonition} Mind $x$\n:class: tip\nA\n```{math}\nx\n```\nB\n````\nC",
+            "<blockquote><p><strong>Mind $x$</strong></p>\n<p>A</p>\n<p>$$x$$</p>\n<p>B</p>\n"
+            "</blockquote>\n<p>C</p>",
+        ),
+        ("```{bibliography}\n```\nA\n% a comment\n\nB", "<p>A</p>\n<p>B</p>"),
+        ("\\begin{align}x\\end{align}", "<p>\\begin{align}x\\end{align}</p>"),
+    ],
+)
+def test_blocks_of_the_report_are_readable(tmp_path, source, shown):
+    assert report_html(tmp_path, source) == shown
 
 
 # Pages

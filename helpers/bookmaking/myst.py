@@ -1,0 +1,169 @@
+"""MyST of one notebook as HTML, without Sphinx: glued numbers, references, citations, directives.
+
+MyST's own parser reads the text. Its docutils renderer would not do: it knows neither glossary,
+numbered references nor citations, and it cannot fold code.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from html import escape
+from pathlib import Path
+
+import nbformat
+from markdown_it.renderer import RendererHTML
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
+from pybtex.database import Entry, parse_file
+
+from helpers.bookmaking.page import figure_of
+
+EXTENSIONS = {"amsmath", "colon_fence", "deflist", "dollarmath"}
+DIRECTIVE = re.compile(r"\{([\w:-]+)\}\s*(.*)")
+OPTION = re.compile(r":[\w-]+:")
+TARGETED = re.compile(r"(?P<text>.*?)\s*<(?P<target>[^<>]+)>", re.DOTALL)
+UNSHOWN = {"bibliography", "contents", "tableofcontents"}
+TITLED = {"admonition", "dropdown", "exercise", "solution"}
+MISSING = "(not computed here)"
+
+
+class Myst:
+    """HTML of a notebook's MyST, given what the notebook published, drew and numbered."""
+
+    def __init__(self, notebook: nbformat.NotebookNode, bibliography: Path) -> None:
+        self.parser = create_md_parser(MdParserConfig(enable_extensions=EXTENSIONS), _Html)
+        rules = self.parser.renderer
+        rules.myst = self
+        # plugins bring rules of their own, which would come before those of the class
+        rules.rules |= {name: getattr(rules, name) for name in vars(_Html) if name[0] != "_"}
+        self.glued = dict(_glued(notebook))
+        named = [figure["name"] for cell in notebook.cells if (figure := figure_of(cell))]
+        self.figures = {name: number for number, name in enumerate(named, start=1)}
+        tokens = [
+            token
+            for cell in notebook.cells
+            if cell.cell_type == "markdown"
+            for token in self.parser.parse(cell.source)
+        ]
+        labels = [token.info for token in tokens if token.type == "math_block_label"]
+        self.equations = {label: number for number, label in enumerate(labels, start=1)}
+        self.works = parse_file(bibliography).entries if bibliography.exists() else {}
+
+    def html(self, text: str) -> str:
+        """HTML of a text."""
+        return self.parser.render(text)
+
+    def role(self, name: str, content: str) -> str:
+        """HTML of a role."""
+        targeted = TARGETED.fullmatch(content)
+        text, target = targeted.groups() if targeted else (None, content)
+        if name == "math":
+            return f"${escape(content)}$"
+        if name.startswith("glue"):
+            return escape(self.glued.get(content.rpartition("::")[2].partition(":")[0], MISSING))
+        if name in ("numref", "ref") and target in self.figures:
+            number = str(self.figures[target])
+            shown = (text or "Figure %s").replace("%s", number).replace("{number}", number)
+            return f'<a href="#{target}">{escape(shown)}</a>'
+        if name == "eq":
+            return f"({self.equations.get(target, '?')})"
+        if name.startswith("cite"):
+            works = "; ".join(self._cited(key.strip(), name) for key in content.split(","))
+            return escape(f"({works})" if name == "cite:p" else works)
+        place = target.rpartition("/")[2].removesuffix(".md").removesuffix(".ipynb")
+        return escape(text or place)
+
+    def directive(self, name: str, argument: str, content: str) -> str:
+        """HTML of a directive: a quotation under its title, or what is in it."""
+        lines = content.splitlines()
+        while lines and OPTION.match(lines[0]):
+            del lines[0]
+        body = "\n".join(lines)
+        if name == "math":
+            return f"<p>$${escape(body)}$$</p>\n"
+        if name in ("code", "code-block"):
+            return f"<pre><code>{escape(body)}</code></pre>\n"
+        if name in UNSHOWN:
+            return ""
+        title = argument if argument and name in TITLED else name.partition(":")[0].capitalize()
+        shown = body if name in TITLED else f"{argument}\n{body}"
+        heading = self.parser.renderInline(title)
+        return f"<blockquote><p><strong>{heading}</strong></p>\n{self.html(shown)}</blockquote>\n"
+
+    def _cited(self, key: str, role: str) -> str:
+        if key not in self.works:
+            return key
+        authors, year = _authors(self.works[key]), self.works[key].fields.get("year", "n.d.")
+        return f"{authors}, {year}" if role == "cite:p" else f"{authors} ({year})"
+
+
+class _Html(RendererHTML):
+    """Rules for MyST's tokens, named as these are; the rest is CommonMark's."""
+
+    myst: Myst
+
+    def myst_role(self, tokens, idx, options, env):
+        return self.myst.role(tokens[idx].meta["name"], tokens[idx].content)
+
+    def math_inline(self, tokens, idx, options, env):
+        return f"${escape(tokens[idx].content)}$"
+
+    def math_block(self, tokens, idx, options, env):
+        return f"<p>$${escape(tokens[idx].content)}$$</p>\n"
+
+    def math_block_label(self, tokens, idx, options, env):
+        number = self.myst.equations.get(tokens[idx].info)
+        return f"<p>$${escape(tokens[idx].content)}\\tag{{{number}}}$$</p>\n"
+
+    def amsmath(self, tokens, idx, options, env):
+        return f"<p>{escape(tokens[idx].content)}</p>\n"
+
+    def myst_target(self, tokens, idx, options, env):
+        return f'<a id="{escape(tokens[idx].content)}"></a>\n'
+
+    def myst_line_comment(self, tokens, idx, options, env):
+        return ""
+
+    myst_block_break = myst_line_comment
+
+    def fence(self, tokens, idx, options, env):
+        found = DIRECTIVE.fullmatch(tokens[idx].info.strip())
+        if found:
+            return self.myst.directive(*found.groups(), tokens[idx].content)
+        return super().fence(tokens, idx, options, env)
+
+    colon_fence = fence
+
+    def link_open(self, tokens, idx, options, env):
+        address = tokens[idx].attrGet("href")
+        outside = address.startswith(("http:", "https:", "mailto:", "#"))
+        env["links"] = [*env.get("links", []), outside]
+        if outside:
+            return self.renderToken(tokens, idx, options, env)
+        return escape(address) if tokens[idx + 1].type == "link_close" else ""
+
+    def link_close(self, tokens, idx, options, env):
+        return "</a>" if env["links"].pop() else ""
+
+
+def _glued(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if scrap := scrap_of(output):
+                text = output["data"][f"{scrap['mime_prefix']}text/plain"]
+                yield scrap["name"], ast.literal_eval(text)
+
+
+def scrap_of(output: nbformat.NotebookNode) -> Mapping[str, str] | None:
+    """What an output publishes to the prose, if that is what it is for."""
+    return output.get("metadata", {}).get("scrapbook")
+
+
+def _authors(work: Entry) -> str:
+    # BibTeX keeps a name that is not a person's together in braces.
+    names = [" ".join(person.last_names).strip("{}") for person in work.persons.get("author", [])]
+    if len(names) > 2:
+        return f"{names[0]} et al."
+    return " and ".join(names) or work.fields.get("title", "")
