@@ -18,10 +18,8 @@ class PlanResponse:
 
     Parameters
     ----------
-    draws : MixDraws
-        Draws of the parameters.
-    n_periods : int
-        Periods of the plan.
+    draws, n_periods : MixDraws and int
+        Draws of the parameters, and periods of the plan.
     history : MediaData, optional
         Periods before the plan, whose spend carries into it; the same for every plan.
     """
@@ -43,58 +41,29 @@ class PlanResponse:
         return np.tanh(self._lam * (self._old + np.asarray(plan, float) * self._share) / 2)
 
     def total(self, plan: np.ndarray) -> np.ndarray:
-        """Contribution of a plan by draw and channel.
-
-        Parameters
-        ----------
-        plan : array, shape (channels,)
-            Spend a period.
-
-        Returns
-        -------
-        array, shape (draws, channels)
-            Over all periods, in units of the target.
-        """
+        """Contribution of a plan over all periods, shape (draws, channels)."""
         return (self._beta * self._tanh(plan)).sum(axis=1)
 
     def marginal(self, plan: np.ndarray) -> np.ndarray:
-        """What one more unit of spend, spread over the plan, would return.
-
-        Parameters
-        ----------
-        plan : array, shape (channels,)
-            Spend a period.
-
-        Returns
-        -------
-        array, shape (draws, channels)
-            In units of the target a unit of spend.
-        """
+        """What one more unit of spend, spread over the plan, would return, (draws, channels)."""
         slope = self._beta * self._lam / 2 * (1 - self._tanh(plan) ** 2) * self._share
         return slope.sum(axis=1) / self.n_periods
 
 
 def optimal_plan(response: PlanResponse, start: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Plan with the largest mean contribution at the same total spend.
+    """Plan with the largest mean contribution at the spend of ``start``, a feasible plan.
 
     Parameters
     ----------
     response : PlanResponse
         Response to score plans with.
-    start : array, shape (channels,)
-        Feasible plan, spend a period; its sum is the budget.
-    bounds : array, shape (channels, 2)
-        Least and most spend a period.
+    start, bounds : array, shapes (channels,) and (channels, 2)
+        Spend a period; least and most of it.
 
     Returns
     -------
     array, shape (channels,)
-        Spend a period.
-
-    Raises
-    ------
-    RuntimeError
-        If the optimiser does not converge.
+        Spend a period; a ``RuntimeError`` if the optimiser does not converge.
     """
     start, bounds = np.asarray(start, float), np.asarray(bounds, float)
     budget, scale = start.sum(), response.total(start).mean(axis=0).sum()
@@ -129,14 +98,8 @@ def kkt_table(
 
     Parameters
     ----------
-    response : PlanResponse
-        Response that scores plans.
-    plan : array, shape (channels,)
-        Spend a period.
-    bounds : array, shape (channels, 2)
-        Least and most spend a period.
-    channels : sequence of str
-        Names of the rows.
+    response, plan, bounds, channels : PlanResponse, arrays and sequence of str
+        As for :func:`optimal_plan`, and the names of the rows.
     tolerance : float
         Share of a bound, and of a return, that counts as no difference.
 
@@ -144,7 +107,7 @@ def kkt_table(
     -------
     pandas.DataFrame
         ``spend``, ``bound`` (``lower``, ``upper`` or blank), ``return`` (posterior mean of the
-        marginal return), ``holds`` (whether the condition does); one row a channel.
+        marginal return) and ``holds`` (whether the condition does), one row a channel.
     """
     plan, bounds = np.asarray(plan, float), np.asarray(bounds, float)
     gain = response.marginal(plan).mean(axis=0)

@@ -1,10 +1,11 @@
-"""What a posterior of a media mix says in the table's units."""
+"""What a posterior of a media mix says in the table's units, in NumPy: no graph is compiled."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import xarray as xr
 from pymc_marketing.mmm import MMM
 from scipy.special import log_ndtr, ndtri_exp
 from scipy.stats import norm
@@ -21,14 +22,10 @@ class MixDraws:
     ----------
     alpha, lam, beta : array, shape (draws, channels)
         As :func:`helpers.media.transforms.media_contribution` takes them.
-    baseline : array, shape (draws,)
-        Sales without media, controls and season.
-    controls : array, shape (draws, controls)
-        Sales a unit of each control.
-    waves : array, shape (draws, 2 * modes)
-        Sales by wave of the year, sines first.
-    noise_sd : array, shape (draws,)
-        Scale of the truncated normal.
+    baseline, noise_sd : array, shape (draws,)
+        Sales without media, controls and season; scale of the truncated normal.
+    controls, waves : array, shape (draws, ...)
+        Sales a unit of each control, and by wave of the year, sines first.
     l_max : int
         Periods that a unit of spend works.
     """
@@ -46,18 +43,7 @@ class MixDraws:
         return len(self.baseline)
 
     def thinned(self, n: int) -> MixDraws:
-        """At most ``n`` draws, evenly over the chains.
-
-        Parameters
-        ----------
-        n : int
-            How many to keep at most.
-
-        Returns
-        -------
-        MixDraws
-            Every k-th draw.
-        """
+        """At most ``n`` draws, evenly over the chains."""
         step = max(1, -(-len(self) // n))
         arrays = (f.name for f in fields(self) if f.name != "l_max")
         return replace(self, **{name: getattr(self, name)[::step] for name in arrays})
@@ -65,26 +51,10 @@ class MixDraws:
     def media(
         self, data: MediaData, history: MediaData | None = None, *, after: bool = False
     ) -> np.ndarray:
-        """Contribution of each draw, period and channel.
+        """Contribution in units of the target, shape (draws, periods, channels).
 
-        Parameters
-        ----------
-        data : MediaData
-            Periods asked for.
-        history : MediaData, optional
-            Periods just before them, whose spend carries over.
-        after : bool
-            Whether the periods into which spend carries over are added.
-
-        Returns
-        -------
-        array, shape (draws, periods, channels)
-            In units of the target.
-
-        Raises
-        ------
-        ValueError
-            If ``history`` does not end one period before the data.
+        Spend of the periods just before, ``history``, carries over; with ``after`` the periods into
+        which spend carries over are added. A ``ValueError`` if they are not just before.
         """
         lags = self.l_max - 1
         nothing = np.zeros((lags if after else 0, data.spend.shape[1]))
@@ -103,20 +73,7 @@ class MixDraws:
         )[:, len(before) :]
 
     def parts(self, data: MediaData, history: MediaData | None = None) -> dict[str, np.ndarray]:
-        """Components of the mean by period, each of shape (draws, periods).
-
-        Parameters
-        ----------
-        data : MediaData
-            Periods asked for.
-        history : MediaData, optional
-            Periods just before them.
-
-        Returns
-        -------
-        dict of str to array
-            The channels by name, then ``baseline``, ``season`` and ``controls``.
-        """
+        """Components of the mean, each (draws, periods): channels, baseline, season, controls."""
         media = self.media(data, history)
         modes = np.arange(1, self.waves.shape[1] // 2 + 1)
         angle = 2 * np.pi * data.dates.dayofyear.to_numpy()[:, None] / 365.25 * modes
@@ -128,54 +85,17 @@ class MixDraws:
         }
 
     def location(self, data: MediaData, history: MediaData | None = None) -> np.ndarray:
-        """Centre of the truncated normal, shape (draws, periods): the sum of all parts.
-
-        Parameters
-        ----------
-        data : MediaData
-            Periods asked for.
-        history : MediaData, optional
-            Periods just before them.
-
-        Returns
-        -------
-        array, shape (draws, periods)
-            In units of the target.
-        """
+        """Centre of the truncated normal, shape (draws, periods): the sum of all parts."""
         return sum(self.parts(data, history).values())
 
     def expected(self, location: np.ndarray) -> np.ndarray:
-        """Mean of the truncated normal: above its centre, for sales are not negative.
-
-        Parameters
-        ----------
-        location : array, shape (draws, periods)
-            As :meth:`location` gives it.
-
-        Returns
-        -------
-        array, shape (draws, periods)
-            In units of the target.
-        """
+        """Mean of the truncated normal: above its centre, for sales are not negative."""
         scale = self.noise_sd[:, None]
         ratio = location / scale
         return location + scale * np.exp(norm.logpdf(ratio) - log_ndtr(ratio))
 
     def sample(self, location: np.ndarray, *, seed: int) -> np.ndarray:
-        """One draw of sales for each draw and period: truncated normal noise around the centre.
-
-        Parameters
-        ----------
-        location : array, shape (draws, periods)
-            As :meth:`location` gives it.
-        seed : int
-            Seed of the noise.
-
-        Returns
-        -------
-        array, shape (draws, periods)
-            In units of the target.
-        """
+        """One draw of sales for each draw and period: truncated normal noise around the centre."""
         scale = self.noise_sd[:, None]
         # in logarithms, for prior draws can lie far below zero
         above = log_ndtr(location / scale)
@@ -184,23 +104,27 @@ class MixDraws:
 
 
 def mix_draws(mmm: MMM, group: str = "posterior") -> MixDraws:
-    """Parameters of a fitted model in the units of the table.
+    """Draws of a fitted model in the units of the table.
 
     Parameters
     ----------
-    mmm : pymc_marketing.mmm.MMM
-        A model with draws in ``mmm.idata``.
-    group : str
-        Which draws, ``posterior`` or ``prior``.
+    mmm, group : pymc_marketing.mmm.MMM and str
+        A model, and the group of ``mmm.idata``: ``posterior`` or ``prior``.
 
     Returns
     -------
     MixDraws
         All chains, one after the other.
     """
-    draws = mmm.idata[group].to_dataset().stack(sample=("chain", "draw"))
-    sales = float(mmm.model["target_scale"].get_value())
-    largest = mmm.model["channel_scale"].get_value()
+    scales = (mmm.model[name].get_value() for name in ("target_scale", "channel_scale"))
+    return in_table_units(mmm.idata[group].to_dataset(), *scales, l_max=mmm.adstock.l_max)
+
+
+def in_table_units(
+    draws: xr.Dataset, sales: np.ndarray, largest: np.ndarray, *, l_max: int
+) -> MixDraws:
+    """Draws of the model, whose units are the largest ``sales`` and the ``largest`` spends."""
+    draws, sales = draws.stack(sample=("chain", "draw")), float(sales)
 
     def values(name):
         if name not in draws:
@@ -215,5 +139,5 @@ def mix_draws(mmm: MMM, group: str = "posterior") -> MixDraws:
         controls=sales * values("gamma_control"),
         waves=sales * values("gamma_fourier"),
         noise_sd=sales * values("y_sigma"),
-        l_max=mmm.adstock.l_max,
+        l_max=l_max,
     )

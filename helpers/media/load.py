@@ -29,9 +29,7 @@ from helpers.media.simulate import (
 )
 
 CASE_STUDY_URL = "https://raw.githubusercontent.com/sibylhe/mmm_stan/main/data.csv"
-
 CASE_STUDY_SHA256 = "f690896bf40e622f77b6498ae3e182e4d48dd17bc1dee74fe811e8e3c0ce8696"
-
 
 #: Days a period by frequency.
 PERIOD_DAYS = {"W": 7, "D": 1}
@@ -47,15 +45,11 @@ class MediaData:
     Attributes
     ----------
     frame : pandas.DataFrame
-        Columns ``date``, the target, the channels and the controls; sorted, without gaps.
-    target : str
-        Column of sales, or of whatever media should move.
-    channels, controls : list of str
-        Columns of spend, and columns that move the target besides spend.
-    frequency : str
-        ``"W"`` or ``"D"``.
-    notes : tuple of str
-        What the reader should know of data that are usable.
+        Columns ``date``, target, channels and controls; sorted, without gaps.
+    target, channels, controls : str and lists of str
+        Columns of sales, of spend, and of what moves the target besides spend.
+    frequency, notes : str and tuple of str
+        ``"W"`` or ``"D"``; what the reader should know of data that are usable.
     """
 
     frame: pd.DataFrame
@@ -70,125 +64,57 @@ class MediaData:
 
     @property
     def X(self) -> pd.DataFrame:
-        """Date, channels and controls, as the model takes them.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row a period.
-        """
+        """Date, channels and controls, as the model takes them."""
         return self.frame[["date", *self.channels, *self.controls]]
 
     @property
     def y(self) -> pd.Series:
-        """The target.
-
-        Returns
-        -------
-        pandas.Series
-            One value a period.
-        """
+        """The target, one value a period."""
         return self.frame[self.target]
 
     @property
     def dates(self) -> pd.DatetimeIndex:
-        """One date a period.
-
-        Returns
-        -------
-        pandas.DatetimeIndex
-            First days of the periods, in order.
-        """
+        """First days of the periods, in order."""
         return pd.DatetimeIndex(self.frame["date"])
 
     @property
     def spend(self) -> np.ndarray:
-        """Spend, shape (periods, channels).
-
-        Returns
-        -------
-        array, shape (periods, channels)
-            In the currency of the table.
-        """
+        """Spend in the currency of the table, shape (periods, channels)."""
         return self.frame[self.channels].to_numpy(float)
 
     @property
-    def period(self) -> str:
-        """One period in words, ``"week"`` or ``"day"``.
+    def shares(self) -> np.ndarray:
+        """Each channel's share of all spend."""
+        total = self.spend.sum(axis=0)
+        return total / total.sum()
 
-        Returns
-        -------
-        str
-            Without an article.
-        """
+    @property
+    def period(self) -> str:
+        """One period in words, ``"week"`` or ``"day"``."""
         return {"W": "week", "D": "day"}[self.frequency]
 
     @property
     def periods_per_year(self) -> int:
-        """Periods after which a season comes again, in whole weeks.
-
-        Returns
-        -------
-        int
-            52 weeks or 364 days.
-        """
+        """Periods after which a season comes again, in whole weeks: 52 weeks or 364 days."""
         return {"W": 52, "D": 364}[self.frequency]
 
     def between(self, first: int | None = None, last: int | None = None) -> MediaData:
-        """The periods ``first`` to ``last - 1`` by position.
-
-        Parameters
-        ----------
-        first, last : int, optional
-            Positions as in a slice.
-
-        Returns
-        -------
-        MediaData
-            A part of the data.
-        """
+        """The periods ``first`` to ``last - 1`` by position, as in a slice."""
         return replace(self, frame=self.frame.iloc[first:last].reset_index(drop=True))
 
-    def split(self, date: str | pd.Timestamp) -> tuple[MediaData, MediaData]:
-        """The periods up to a date, and those after it.
-
-        Parameters
-        ----------
-        date : str or pandas.Timestamp
-            Last date of the first part.
-
-        Returns
-        -------
-        tuple of MediaData
-            The two parts.
-        """
-        n = int((self.dates <= pd.Timestamp(date)).sum())
-        return self.between(None, n), self.between(n, None)
-
     def without(self, controls: Sequence[str]) -> MediaData:
-        """The same data without some controls.
-
-        Parameters
-        ----------
-        controls : sequence of str
-            Controls to leave out.
-
-        Returns
-        -------
-        MediaData
-            With fewer columns.
-        """
+        """The same data without some controls."""
         kept = [name for name in self.controls if name not in set(controls)]
         return replace(self, frame=self.frame.drop(columns=list(controls)), controls=kept)
 
-    def repeated_controls(self) -> dict[str, str]:
-        """Controls that equal an earlier one in every period, each with that one.
+    def with_spend(self, spend: np.ndarray) -> MediaData:
+        """The same periods with other spend, by period and channel or by channel."""
+        frame = self.frame.copy()
+        frame[self.channels] = np.broadcast_to(spend, self.spend.shape)
+        return replace(self, frame=frame)
 
-        Returns
-        -------
-        dict of str to str
-            Repeat to first.
-        """
+    def repeated_controls(self) -> dict[str, str]:
+        """Controls that equal an earlier one in every period, each with that one."""
         seen: dict[bytes, str] = {}
         repeats = {}
         for name in self.controls:
@@ -199,18 +125,7 @@ class MediaData:
         return repeats
 
     def n_parameters(self, yearly_modes: int) -> int:
-        """Parameters of the media-mix model on these data.
-
-        Parameters
-        ----------
-        yearly_modes : int
-            Waves of the yearly season.
-
-        Returns
-        -------
-        int
-            Three a channel, one a control, two a wave, and two.
-        """
+        """Parameters of the model: three a channel, one a control, two a wave, and two."""
         return 3 * len(self.channels) + len(self.controls) + 2 * yearly_modes + 2
 
 
@@ -235,18 +150,13 @@ def load_media(
     ----------
     path : str or pathlib.Path
         A ``.csv`` or ``.parquet`` file with one row a week or a day.
-    date : str
-        Column of dates, year-month-day, always the same weekday in a weekly table.
-    target : str
-        Column of sales, 0 or more.
-    channels : str or sequence of str
-        Columns of spend, 0 or more, each in one currency; a list or names with commas between.
-    controls : str or sequence of str
-        Columns that move the target besides spend.
-    yearly_modes : int
-        Waves of the yearly season that will be fitted, two parameters each.
-    held_out : int
-        Last periods that will not be fitted.
+    date, target : str
+        Columns of dates, year-month-day, and of sales, 0 or more.
+    channels, controls : str or sequence of str
+        Columns of spend, 0 or more, each in one currency, and of what else moves the target; a
+        list or names with commas between.
+    yearly_modes, held_out : int
+        Waves of the season that will be fitted, and last periods that will not be.
 
     Returns
     -------
@@ -256,10 +166,7 @@ def load_media(
     Raises
     ------
     helpers.data.columns.DataError
-        If a column is missing or named twice, dates are unreadable, repeated, neither weekly nor
-        daily or have gaps, a value is blank or not a number, spend or target is negative, the
-        target is constant or zero throughout, a channel or control is, or there are fewer periods
-        to fit than parameters.
+        For columns, dates, numbers or lengths that the model cannot use, naming the remedy.
 
     Examples
     --------
@@ -276,26 +183,19 @@ def load_media(
             raise DataError(f"{name}: named {named.count(name)} times; give each column one role")
     frame = read_table(path)
     require_columns(frame, named)
-    for name in named[1:]:
-        if name == "date":
-            raise DataError("date: a column of numbers has this name; rename it")
+    if "date" in named[1:]:
+        raise DataError("date: a column of numbers has this name; rename it")
     frame = frame[named].rename(columns={date: "date"})
     frame["date"] = parse_dates(frame)
     check_unique(frame, ["date"])
     frame = frame.sort_values("date", ignore_index=True)
     frequency = _frequency(frame["date"])
-    keys = ["date"]
-    blank = {target: "fill it in or drop the weeks before it"}
-    for name in [target, *channels]:
-        frame[name] = numbers(
-            frame,
-            name,
-            keys,
-            blank=blank.get(name, "write 0 where nothing was spent"),
-            negative="set refunds to 0 or book them where they belong",
-        )
-    for name in controls:
-        frame[name] = numbers(frame, name, keys, blank="fill it in; 0 where nothing happened")
+    refunds = "set refunds to 0 or book them where they belong"
+    rules = {target: ("fill it in or drop the weeks before it", refunds)}
+    rules |= dict.fromkeys(channels, ("write 0 where nothing was spent", refunds))
+    rules |= dict.fromkeys(controls, ("fill it in; 0 where nothing happened", None))
+    for name, (blank, negative) in rules.items():
+        frame[name] = numbers(frame, name, ["date"], blank=blank, negative=negative)
     for name in [target, *channels, *controls]:
         _refuse_constant(frame, name)
     data = MediaData(frame, target, channels, controls, frequency)
@@ -336,14 +236,8 @@ def _refuse_constant(frame: pd.DataFrame, name: str) -> None:
     if (values == 0).all():
         raise DataError(f"{name}: zero on every date; drop it, or check the export")
     constant = pd.Series(values.nunique() == 1, index=frame.index)
-    refuse(
-        frame,
-        constant,
-        name,
-        "value{s} and all the same",
-        "a constant teaches nothing: leave it out",
-        ["date"],
-    )
+    why = "a constant teaches nothing: leave it out"
+    refuse(frame, constant, name, "value{s} and all the same", why, ["date"])
 
 
 def _notes(data: MediaData):
@@ -359,24 +253,19 @@ def _notes(data: MediaData):
 
 
 def load_case_study(*, seed: int = 2014) -> tuple[MediaData, bool]:
-    """The case study's data, or a simulated twin where they cannot be had.
+    """The case study's data, or a simulated twin where they cannot be had; and whether it is real.
 
     Looked for in the folder ``MARKET_BOOK_DATA``, in the cache, and on the network.
 
     Parameters
     ----------
     seed : int
-        Seed of the twin.
+        What the twin is made from.
 
     Returns
     -------
     tuple of (MediaData, bool)
-        209 weeks with seven channels and 22 holidays, and whether they are real.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If a file called ``mmm_case_study.csv`` is not the published one.
+        209 weeks with seven channels and 22 holidays; another file of that name is refused.
     """
     names = ("mmm_case_study.csv", "data.csv")
     path = find_published(names, url=CASE_STUDY_URL, sha256=CASE_STUDY_SHA256)
@@ -429,21 +318,13 @@ def histories(frame: pd.DataFrame, *, date: str = "date", market: str = "market"
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        The panel, dates parsed.
-    date, market : str
-        Columns.
+    frame, date, market : pandas.DataFrame, str and str
+        The panel, dates parsed, and two of its columns.
 
     Returns
     -------
     pandas.DataFrame
         One row a market: ``first``, ``last``, ``periods``.
-
-    Examples
-    --------
-    >>> panel = simulate_markets(2, seed=1, n_weeks=30, shortest=10).data
-    >>> histories(panel)["periods"].tolist()
-    [10, 30]
     """
     return frame.groupby(market)[date].agg(first="min", last="max", periods="size")
 
@@ -464,15 +345,10 @@ def load_market_panel(
     ----------
     path : str or pathlib.Path
         A ``.csv`` or ``.parquet`` file, one row for each market and period.
-    date, market, target : str
-        Columns of dates (YYYY-MM-DD), of market names, and of what advertising is to move.
-    channels : sequence of str
-        Columns of spend, at least one.
-    controls : sequence of str
-        Columns of what else moves the target, numbers of any sign.
+    date, market, target, channels, controls : str or sequence of str
+        Columns of dates, market names, sales, spend (at least one) and what else moves sales.
     equal : bool
-        Whether to refuse markets whose first or last dates differ. Without it they are kept as
-        they are, and a model must mask what was not observed.
+        Whether to refuse markets whose first or last dates differ; a model must mask them.
 
     Returns
     -------
@@ -482,10 +358,7 @@ def load_market_panel(
     Raises
     ------
     DataError
-        If the file cannot be read, a column is missing or named twice, a value is blank, not a
-        number, or negative, a market has two rows for a date or a gap, or fewer than 10 periods,
-        a channel or the target does not vary in a market, there is one market only, or, with
-        ``equal``, the histories differ. The message names column, value, market and the mend.
+        For what a model of markets cannot use, naming column, value, market and remedy.
 
     Examples
     --------
@@ -507,24 +380,13 @@ def load_market_panel(
     frame[date] = parse_dates(frame, date)
     frame[market] = text(frame, market)
     check_unique(frame, (date, market))
-    keys = (date, market)
-    for channel in channels:
-        frame[channel] = numbers(
-            frame,
-            channel,
-            keys,
-            blank="write 0 where nothing was spent",
-            negative="set refunds to 0 or drop them",
-        )
-    for control in controls:
-        frame[control] = numbers(frame, control, keys, blank="write 0 where there was none")
-    frame[target] = numbers(
-        frame,
-        target,
-        keys,
-        blank=f"leave out weeks before a market's first {target}",
-        negative=f"{target} must be 0 or more",
-    )
+    spent = ("write 0 where nothing was spent", "set refunds to 0 or drop them")
+    rules = dict.fromkeys(channels, spent)
+    rules |= dict.fromkeys(controls, ("write 0 where there was none", None))
+    before = f"leave out weeks before a market's first {target}"
+    rules[target] = before, f"{target} must be 0 or more"
+    for name, (blank, negative) in rules.items():
+        frame[name] = numbers(frame, name, (date, market), blank=blank, negative=negative)
     frame = frame.sort_values([market, date])
     names = frame[market].unique()
     if len(names) < 2:
@@ -562,29 +424,7 @@ def _check_variation(frame, market, columns, target) -> None:
 
 
 def refuse_unequal(spans: pd.DataFrame, date: str = "date") -> None:
-    """Raise if markets start or end at different dates.
-
-    Parameters
-    ----------
-    spans : pandas.DataFrame
-        What :func:`histories` returns.
-    date : str
-        Column of dates, for the message.
-
-    Raises
-    ------
-    DataError
-        If they do; the message lists the dates market by market.
-
-    Examples
-    --------
-    >>> panel = simulate_markets(2, seed=1, n_weeks=30, shortest=10).data
-    >>> refuse_unequal(histories(panel))
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: date: markets have different dates (market 01 2022-05-23 to \
-2022-07-25, market 02 2022-01-03 to 2022-07-25); cut them to 2022-05-23 to 2022-07-25, \
-or mask what was not observed
-    """
+    """Raise a `DataError` if markets of `histories` start or end at different dates."""
     if spans["first"].nunique() == 1 and spans["last"].nunique() == 1:
         return
     shown = [f"{n} {a:%Y-%m-%d} to {b:%Y-%m-%d}" for n, a, b, *_ in spans.itertuples()]
@@ -596,25 +436,18 @@ or mask what was not observed
 
 
 def load_two_markets(*, seed: int = 2022) -> tuple[pd.DataFrame, bool]:
-    """PyMC-Marketing's public example of two markets, or a simulated twin if it cannot be had.
-
-    Looked for in the folder ``MARKET_BOOK_DATA``, in the cache, and on the network.
+    """PyMC-Marketing's public example of two markets, or a twin; and whether it is the public one.
 
     Parameters
     ----------
     seed : int
-        Seed of the twin.
+        What the twin is made from.
 
     Returns
     -------
     tuple of (pandas.DataFrame, bool)
-        159 weeks of two markets with ``date``, ``market``, spend ``x1`` and ``x2``, two kinds of
-        event, ``event_1`` and ``event_2``, and ``sales``; and whether they are the public ones.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If a file of its name is not the published one.
+        159 weeks with ``date``, ``market``, spend ``x1`` and ``x2``, ``event_1``, ``event_2`` and
+        ``sales``, looked for where :func:`load_case_study` looks.
     """
     path = find_published([_TWO_MARKETS], url=TWO_MARKETS_URL, sha256=TWO_MARKETS_SHA256)
     if path is not None:

@@ -1,18 +1,12 @@
-"""The media-mix model on PyMC-Marketing: fit, draws in money, forecasts and spending plans.
-
-Whatever has been fitted is then computed from the draws in NumPy: no graph is compiled for it, and
-every quantity is in the units of the reader's table.
-"""
+"""The media-mix model on PyMC-Marketing, its priors and its fit."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import nutpie
 import pymc as pm
 import xarray as xr
 from pymc.model.transform.optimization import freeze_dims_and_data
@@ -33,15 +27,6 @@ PARAMETERS = (
     "y_sigma",
 )
 
-# Each prior needs its own dims: without them one coefficient would serve all controls.
-_DIMS = {
-    "adstock_alpha": ("channel",),
-    "saturation_lam": ("channel",),
-    "saturation_beta": ("channel",),
-    "gamma_control": ("control",),
-    "gamma_fourier": ("fourier_mode",),
-}
-
 
 def build_media_mix(
     data: MediaData,
@@ -58,10 +43,8 @@ def build_media_mix(
         Data to fit.
     model_config : mapping
         Priors by the names that PyMC-Marketing gives them.
-    l_max : int
-        Periods that a unit of spend works.
-    yearly_modes : int
-        Waves of the yearly season; 0 for none.
+    l_max, yearly_modes : int
+        Periods that a unit of spend works, and waves of the yearly season; 0 for none.
 
     Returns
     -------
@@ -76,12 +59,7 @@ def build_media_mix(
     config = dict(model_config)
     if not data.controls:
         config.pop("gamma_control", None)
-    for name, dims in _DIMS.items():
-        prior = config.get(name)
-        given = getattr(prior, "dims", None)
-        given = (given,) if isinstance(given, str) else given
-        if prior is not None and given != dims:
-            raise ValueError(f'{name}: give its prior dims="{dims[0]}", or one value serves all')
+    _require_dims(config)
     mmm = MMM(
         model_config=config,
         date_column="date",
@@ -100,15 +78,24 @@ def build_media_mix(
     return mmm
 
 
-def spend_share_prior(data: MediaData, *, scale: float = 1.0) -> Prior:
+def _require_dims(config) -> None:
+    """Refuse a prior of one number where each channel, control or wave needs its own."""
+    alike = dict.fromkeys(("adstock_alpha", "saturation_lam", "saturation_beta"), "channel")
+    needed = alike | {"gamma_control": "control", "gamma_fourier": "fourier_mode"}
+    for name in needed.keys() & config.keys():
+        if getattr(config[name], "dims", None) not in (needed[name], (needed[name],)):
+            raise ValueError(
+                f'{name}: give its prior dims="{needed[name]}", or one value serves all'
+            )
+
+
+def spend_share_prior(data: MediaData) -> Prior:
     """Half-normal prior of the largest contribution, as wide as a channel's share of spend.
 
     Parameters
     ----------
     data : MediaData
         Data to fit.
-    scale : float
-        Width of the prior of a channel that takes all spend, in units of the largest sales.
 
     Returns
     -------
@@ -123,10 +110,7 @@ def spend_share_prior(data: MediaData, *, scale: float = 1.0) -> Prior:
     >>> prior.parameters["sigma"].to_numpy().tolist()
     [0.75, 0.25]
     """
-    total = data.spend.sum(axis=0)
-    share = xr.DataArray(
-        scale * total / total.sum(), dims="channel", coords={"channel": data.channels}
-    )
+    share = xr.DataArray(data.shares, dims="channel", coords={"channel": data.channels})
     return Prior("HalfNormal", sigma=share, dims="channel")
 
 
@@ -135,12 +119,8 @@ def sample_prior(mmm: MMM, *, draws: int, seed: int) -> xr.DataTree:
 
     Parameters
     ----------
-    mmm : pymc_marketing.mmm.MMM
-        As :func:`build_media_mix` returns it.
-    draws : int
-        Number of draws.
-    seed : int
-        Seed of the draws.
+    mmm, draws, seed : pymc_marketing.mmm.MMM, int and int
+        A built model, how many draws, and what they are made from.
 
     Returns
     -------
@@ -159,91 +139,26 @@ def sample_prior(mmm: MMM, *, draws: int, seed: int) -> xr.DataTree:
     return mmm.idata
 
 
-def fit_media_mix(
-    mmm: MMM, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.95
-) -> xr.DataTree:
+def fit_media_mix(mmm: MMM, *, target_accept: float = 0.95, **sizes: int) -> xr.DataTree:
     """Draw the parameters only: the contributions of all weeks would take hundreds of megabytes.
 
     Parameters
     ----------
-    mmm : pymc_marketing.mmm.MMM
-        As :func:`build_media_mix` returns it.
-    draws, tune, chains : int
-        Kept draws a chain, tuning draws a chain, number of chains.
-    seed : int
-        Seed of the sampler.
-    target_accept : float
-        Target acceptance rate, in (0, 1).
+    mmm, target_accept : pymc_marketing.mmm.MMM and float
+        A built model, and the target acceptance rate, in (0, 1).
+    **sizes : int
+        ``draws``, ``tune``, ``chains`` and ``seed`` of `helpers.inference.sampling.sample`.
 
     Returns
     -------
     xarray.DataTree
         Groups ``posterior`` and ``sample_stats``; also kept as ``mmm.idata``.
     """
-    model = freeze_dims_and_data(mmm.model)
-    idata = sampling.sample(
-        model,
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        seed=seed,
+    mmm.idata = sampling.sample(
+        freeze_dims_and_data(mmm.model),
         target_accept=target_accept,
+        **sizes,
         var_names=[variable.name for variable in mmm.model.free_RVs],
         backend="numba",  # JAX samples this model ten times slower
     )
-    mmm.idata = idata
-    return idata
-
-
-def fit_media_mixes(
-    datasets: Iterable[MediaData],
-    model_config: Mapping[str, Any],
-    *,
-    draws: int,
-    tune: int,
-    chains: int,
-    seed: int,
-    target_accept: float = 0.95,
-    **options: int,
-) -> Iterator[MMM]:
-    """Fit one model to data sets of one shape, compiled once.
-
-    Parameters
-    ----------
-    datasets : iterable of MediaData
-        With as many periods, channels and controls as the first.
-    model_config : mapping
-        Priors, the same for all data sets.
-    draws, tune, chains : int
-        Kept draws a chain, tuning draws a chain, number of chains.
-    seed : int
-        Seed; each data set gets its own stream.
-    target_accept : float
-        Target acceptance rate, in (0, 1).
-    **options : int
-        As :func:`build_media_mix` takes them.
-
-    Yields
-    ------
-    pymc_marketing.mmm.MMM
-        Fitted, with the draws in ``idata``.
-    """
-    compiled = None
-    for i, data in enumerate(datasets):
-        mmm = build_media_mix(data, model_config, **options)
-        if compiled is None:
-            names = [variable.name for variable in mmm.model.free_RVs]
-            compiled = nutpie.compile_pymc_model(mmm.model, var_names=names)
-            used = {variable.name for variable in compiled.shared_var_keys}
-        values = {name: mmm.model[name].get_value() for name in used}
-        mmm.idata = nutpie.sample(
-            compiled.with_data(**values),
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            seed=int(np.random.SeedSequence([seed, i]).generate_state(1)[0]),
-            target_accept=target_accept,
-            save_warmup=False,
-            progress_bar=False,
-        )
-        yield mmm
+    return mmm.idata

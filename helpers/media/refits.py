@@ -10,108 +10,88 @@ from typing import Any
 import numpy as np
 import nutpie
 import pandas as pd
+import pymc as pm
 import pymc.dims as pmd
 import xarray as xr
 
-from helpers.media.draws import MixDraws
+from helpers.media.draws import MixDraws, in_table_units
 from helpers.media.load import MediaData
 from helpers.media.model import PARAMETERS, build_media_mix
-from helpers.media.transforms import media_contribution
 
 #: A lift test with this standard error says nothing: there was none.
 NO_TEST = 1e6
 
 
-def spend_shares(spend: np.ndarray) -> np.ndarray:
-    """Each channel's share of all spend, the case study's prior scale of its contribution.
+def refit_model(
+    data: MediaData,
+    arrays: Mapping[str, np.ndarray],
+    model_config: Mapping[str, Any],
+    *,
+    l_max: int,
+    yearly_modes: int,
+) -> pm.Model:
+    """The case study's model with lift tests; all that differs between refits is data.
 
     Parameters
     ----------
-    spend : array, shape (periods, channels)
-        Spend.
+    data, arrays, model_config : MediaData and mappings
+        What :meth:`Refits.widened` and :meth:`Refits.arrays` give, and all priors but that of
+        ``saturation_beta``.
+    l_max, yearly_modes : int
+        As for :func:`helpers.media.model.build_media_mix`.
 
     Returns
     -------
-    array, shape (channels,)
-        Shares that add up to 1.
-
-    Examples
-    --------
-    >>> spend_shares(np.array([[1.0, 2.0], [0.0, 1.0]])).tolist()
-    [0.25, 0.75]
+    pymc.Model
+        With the data ``prior_scale`` and ``lift_...`` beside those of the case study.
     """
-    total = spend.sum(axis=0)
-    return total / total.sum()
+
+    class ScaledHalfNormal:
+        """Half-normal prior whose scale is data."""
+
+        dims = ("channel",)
+
+        def create_variable(self, name, xdist=False):
+            """Called by PyMC-Marketing when it builds the curve."""
+            unit = pmd.HalfNormal(f"{name}_unit", sigma=1.0, dims="channel")
+            scale = pmd.Data("prior_scale", arrays["prior_scale"], dims="channel")
+            return pmd.Deterministic(name, scale * unit)
+
+    priors = {**model_config, "saturation_beta": ScaledHalfNormal()}
+    mmm = build_media_mix(data, priors, l_max=l_max, yearly_modes=yearly_modes)
+    with mmm.model as model:
+        names = [name for name in arrays if name.startswith("lift_")]
+        lift = {name: pmd.Data(name, arrays[name], dims="channel") for name in names}
+        curve = {"lam": model["saturation_lam"], "beta": model["saturation_beta"]}
+        before = mmm.saturation.function(lift["lift_from"], **curve)
+        after = mmm.saturation.function(lift["lift_to"], **curve)
+        # What `MMM.add_lift_test_measurements` adds, with the tests as data.
+        pmd.Normal("lift", mu=after - before, sigma=lift["lift_sd"], observed=lift["lift_gain"])
+    return model
 
 
-def return_scale(
-    spend: np.ndarray, target: np.ndarray, *, mean_return: float, l_max: int = 6
-) -> np.ndarray:
-    """Prior scale of a channel's contribution that gives its return a mean of one's choice.
-
-    The return is taken at the middle of the priors of adstock and saturation.
-
-    Parameters
-    ----------
-    spend : array, shape (periods, channels)
-        Spend.
-    target : array, shape (periods,)
-        Sales; the model's unit is their maximum.
-    mean_return : float
-        Prior mean of the return on a unit of spend, positive.
-    l_max : int
-        Periods that a unit of spend works.
-
-    Returns
-    -------
-    array, shape (channels,)
-        Scales of half-normal priors, in the model's unit.
-
-    Examples
-    --------
-    >>> spend = np.tile([[1.0, 3.0]], (50, 1))
-    >>> return_scale(spend, np.array([0.0, 100.0]), mean_return=2.0).round(3).tolist()
-    [0.028, 0.083]
-    """
-    largest = np.where(spend.max(axis=0) > 0, spend.max(axis=0), 1.0)
-    k = spend.shape[1]
-    shape = media_contribution(
-        spend / largest, alpha=np.full(k, 0.25), lam=np.full(k, 3.0), beta=np.ones(k), l_max=l_max
-    )
-    sigma = mean_return * np.sqrt(np.pi / 2)  # a half-normal's mean is sigma sqrt(2 / pi)
-    return sigma * spend.sum(axis=0) / np.maximum(shape.sum(axis=0), 1e-12) / target.max()
-
-
-def drift_basis(n: int, *, modes: int, length: float, sd: float) -> np.ndarray:
-    r"""Waves of a slow Gaussian process by its Hilbert-space approximation.
+def slow_waves(n: int, *, modes: int, length: float, sd: float) -> np.ndarray:
+    r"""Waves of a slow Gaussian process, (n, modes), :cite:p:`riutort2023practical`.
 
     With coefficients :math:`\text{Normal}(0, 1)` their sum has a squared-exponential covariance
     with standard deviation ``sd`` and length scale ``length``.
 
     Parameters
     ----------
-    n : int
-        Periods.
-    modes : int
-        Number of waves, at least 1.
-    length : float
-        Length scale, in periods.
-    sd : float
-        Standard deviation of the process, in the model's unit.
+    n, modes : int
+        Periods, and number of waves, at least 1.
+    length, sd : float
+        Length scale, in periods, and standard deviation, in the model's unit.
 
     Returns
     -------
     array, shape (n, modes)
         Waves, each centred: the intercept keeps the level.
 
-    References
-    ----------
-    :cite:`riutort2023practical`
-
     Examples
     --------
-    >>> basis = drift_basis(200, modes=20, length=10.0, sd=0.5)
-    >>> round(float(np.sqrt((basis**2).sum(axis=1).mean())), 2)
+    >>> waves = slow_waves(200, modes=20, length=10.0, sd=0.5)
+    >>> round(float(np.sqrt((waves**2).sum(axis=1).mean())), 2)
     0.46
     """
     half = 0.75 * n  # the interval is half as long again as the data
@@ -125,19 +105,7 @@ def drift_basis(n: int, *, modes: int, length: float, sd: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Refit:
-    """One posterior.
-
-    Attributes
-    ----------
-    idata : xarray.DataTree
-        Groups ``posterior`` and ``sample_stats``, in the model's units.
-    draws : MixDraws
-        The same draws in the units of the table.
-    data : MediaData
-        The data with the columns that :meth:`Refits.widened` adds.
-    prior_scale : array, shape (channels + 1,)
-        Scales of the half-normal priors.
-    """
+    """One posterior: draws in the model's units and in the table's, the data, the prior scales."""
 
     idata: xr.DataTree
     draws: MixDraws
@@ -145,18 +113,7 @@ class Refit:
     prior_scale: np.ndarray
 
     def totals(self, n: int = 1000) -> np.ndarray:
-        """Contribution of each channel over all periods.
-
-        Parameters
-        ----------
-        n : int
-            Largest number of draws, evenly thinned.
-
-        Returns
-        -------
-        array, shape (draws, channels + 1)
-            In units of the target, the placebo last.
-        """
+        """Contribution over all periods, (draws, channels + 1), the placebo last."""
         return self.draws.thinned(n).media(self.data).sum(axis=1)
 
 
@@ -170,17 +127,9 @@ class Refits:
     model_config : mapping
         Priors by the names that PyMC-Marketing gives them, that of ``saturation_beta`` left out:
         it is half-normal, and its scale is data.
-    l_max : int
-        Periods that a unit of spend works.
-    yearly_modes : int
-        Waves of the yearly season.
-    drift_modes : int
-        Waves of the baseline's drift, with the prior of ``gamma_control``.
-
-    Attributes
-    ----------
-    model : pymc.Model
-        What is compiled; its data are those given here.
+    l_max, yearly_modes, drift_modes : int
+        Periods that a unit of spend works, waves of the yearly season, and waves of the
+        baseline's drift, with the prior of ``gamma_control``.
     """
 
     def __init__(
@@ -190,14 +139,16 @@ class Refits:
         *,
         l_max: int = 6,
         yearly_modes: int = 5,
-        drift_modes: int,
+        drift_modes: int = 0,
     ):
         self.l_max, self.drift_modes = l_max, drift_modes
         wide = self.widened(data)
-        model = _model(wide, self.arrays(wide), model_config, l_max, yearly_modes)
-        compiled = nutpie.compile_pymc_model(model, backend="numba", var_names=PARAMETERS)
-        used = {variable.name for variable in compiled.shared_var_keys}
-        self.model, self._compiled, self._used = model, compiled, used
+        sizes = {"l_max": l_max, "yearly_modes": yearly_modes}
+        self.model = refit_model(wide, self.arrays(wide), model_config, **sizes)
+        self._compiled = nutpie.compile_pymc_model(
+            self.model, backend="numba", var_names=PARAMETERS
+        )
+        self._used = {variable.name for variable in self._compiled.shared_var_keys}
         gc.collect()
         gc.freeze()  # a compiled model is too large to be looked through after every fit
 
@@ -208,22 +159,7 @@ class Refits:
         placebo: np.ndarray | None = None,
         basis: np.ndarray | None = None,
     ) -> MediaData:
-        """Data with a column for the placebo and columns for the drift, zero unless given.
-
-        Parameters
-        ----------
-        data : MediaData
-            Spend and sales.
-        placebo : array, shape (periods,), optional
-            Spend of a channel that cannot work.
-        basis : array, shape (periods, modes), optional
-            Waves of the baseline's drift, see :func:`drift_basis`.
-
-        Returns
-        -------
-        MediaData
-            The same periods.
-        """
+        """Data with spend of a placebo and waves of a drift (periods, modes), 0 unless given."""
         waves = [f"drift {j}" for j in range(1, self.drift_modes + 1)]
         extra = pd.DataFrame(0.0 if basis is None else basis, index=data.frame.index, columns=waves)
         frame = data.frame.assign(placebo=0.0 if placebo is None else placebo)
@@ -244,33 +180,15 @@ class Refits:
     ) -> dict[str, np.ndarray]:
         """Data of one fit by the names that the compiled model gives them.
 
-        Parameters
-        ----------
-        wide : MediaData
-            What :meth:`widened` gives.
-        prior_scale : array, shape (channels,), optional
-            Scale of the prior of each contribution in units of the largest target, the placebo's
-            last; the shares of spend without it.
-        tests : pandas.DataFrame, optional
-            Lift tests, at most one a channel, in the units of the table: ``channel``, spend a
-            period before ``x`` and added ``delta_x``, target added *a period* once carry-over is
-            complete ``delta_y``, its standard error ``sigma``.
-        unit : float, optional
-            Sales that count as 1 in the model; the largest without it.
-
-        Returns
-        -------
-        dict of str to array
-            Arrays by name.
-
-        Raises
-        ------
-        ValueError
-            If a test names an unknown channel, or a channel has two.
+        ``prior_scale`` are the scales of the priors of all contributions, the placebo's last, in
+        units of the largest target; the shares of spend without it. ``tests`` are lift tests, at
+        most one a channel, in the units of the table: ``channel``, spend a period before ``x`` and
+        added ``delta_x``, target added *a period* once carry-over is complete ``delta_y``, and its
+        standard error ``sigma``. ``unit`` are sales that count as 1; the largest without it.
         """
-        largest = np.where(wide.spend.max(axis=0) > 0, wide.spend.max(axis=0), 1.0)
+        largest = _largest(wide.spend)
         top = float(wide.y.max() if unit is None else unit)
-        scale = spend_shares(wide.spend) if prior_scale is None else np.array(prior_scale, float)
+        scale = wide.shares if prior_scale is None else np.array(prior_scale, float)
         scale[scale == 0] = scale[scale > 0].mean()  # an empty place needs a prior, too
         lift = {f"lift_{name}": np.zeros(largest.size) for name in ("from", "to", "gain")}
         lift["lift_sd"] = np.full(largest.size, NO_TEST)
@@ -298,101 +216,29 @@ class Refits:
         self,
         data: MediaData,
         *,
-        draws: int,
-        tune: int,
-        chains: int,
-        seed: int,
-        target_accept: float = 0.9,
         placebo: np.ndarray | None = None,
         basis: np.ndarray | None = None,
         prior_scale: np.ndarray | None = None,
         tests: pd.DataFrame | None = None,
         unit: float | None = None,
+        target_accept: float = 0.9,
+        **sizes: int,
     ) -> Refit:
-        """Posterior with other data.
-
-        Parameters
-        ----------
-        data : MediaData
-            Spend and sales.
-        draws, tune, chains : int
-            Kept draws a chain, tuning draws a chain, number of chains.
-        seed : int
-            Seed of the sampler.
-        target_accept : float
-            Target acceptance rate, in (0, 1).
-        placebo, basis : array, optional
-            As for :meth:`widened`.
-        prior_scale, tests, unit : optional
-            As for :meth:`arrays`.
-
-        Returns
-        -------
-        Refit
-            Draws, in the model's units and in those of the table.
-        """
+        """Posterior with other data, as `widened` and `arrays` take them; ``sizes`` as nutpie."""
         wide = self.widened(data, placebo=placebo, basis=basis)
         arrays = self.arrays(wide, prior_scale=prior_scale, tests=tests, unit=unit)
         idata = nutpie.sample(
             self._compiled.with_data(**{k: v for k, v in arrays.items() if k in self._used}),
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            seed=seed,
             target_accept=target_accept,
             save_warmup=False,
             progress_bar=False,
+            **sizes,
         )
-        return Refit(idata, _in_table_units(idata, arrays, self.l_max), wide, arrays["prior_scale"])
+        scales = arrays["target_scale"], arrays["channel_scale"]
+        in_table = in_table_units(idata["posterior"].to_dataset(), *scales, l_max=self.l_max)
+        return Refit(idata, in_table, wide, arrays["prior_scale"])
 
 
-def _in_table_units(idata, arrays, l_max):
-    posterior = idata["posterior"].to_dataset()
-    top = float(arrays["target_scale"])
-    v = {
-        name: posterior[name].to_numpy().reshape(-1, *posterior[name].shape[2:])
-        for name in PARAMETERS
-        if name in posterior
-    }
-    return MixDraws(
-        alpha=v["adstock_alpha"],
-        lam=v["saturation_lam"] / arrays["channel_scale"],
-        beta=top * v["saturation_beta"],
-        baseline=top * v["intercept_contribution"],
-        controls=top * v["gamma_control"],
-        waves=top * v.get("gamma_fourier", np.zeros((len(v["y_sigma"]), 0))),
-        noise_sd=top * v["y_sigma"],
-        l_max=l_max,
-    )
-
-
-def _model(wide, arrays, model_config, l_max, yearly_modes):
-    """Chapter 7's model; all that differs between refits is data."""
-
-    class ScaledHalfNormal:
-        """Half-normal prior whose scale is data."""
-
-        dims = ("channel",)
-
-        def create_variable(self, name, xdist=False):
-            unit = pmd.HalfNormal(f"{name}_unit", sigma=1.0, dims="channel")
-            scale = pmd.Data("prior_scale", arrays["prior_scale"], dims="channel")
-            return pmd.Deterministic(name, scale * unit)
-
-    config = {**model_config, "saturation_beta": ScaledHalfNormal()}
-    mmm = build_media_mix(wide, config, l_max=l_max, yearly_modes=yearly_modes)
-    with mmm.model as model:
-        lift = {
-            name: pmd.Data(name, arrays[name], dims="channel")
-            for name in arrays
-            if name.startswith("lift_")
-        }
-        before, after = (
-            mmm.saturation.function(
-                lift[at], lam=model["saturation_lam"], beta=model["saturation_beta"]
-            )
-            for at in ("lift_from", "lift_to")
-        )
-        # What `MMM.add_lift_test_measurements` adds, with the tests as data.
-        pmd.Normal("lift", mu=after - before, sigma=lift["lift_sd"], observed=lift["lift_gain"])
-    return model
+def _largest(spend: np.ndarray) -> np.ndarray:
+    """Largest spend of each channel, 1 where there is none."""
+    return np.where(spend.max(axis=0) > 0, spend.max(axis=0), 1.0)

@@ -12,7 +12,7 @@ import pandas as pd
 from dateutil.easter import easter
 
 from helpers.data.simulation import Simulation
-from helpers.media.transforms import carried_over, media_contribution, saturated
+from helpers.media.transforms import adstock, media_contribution, saturated
 
 _SOURCE_CHANNELS = {
     "mdsp_dm": "Direct Mail",
@@ -27,45 +27,27 @@ _SOURCE_CHANNELS = {
 
 @dataclass(frozen=True)
 class MediaTruth:
-    """Truth of :func:`simulate_media_mix`; the channels in the order of their names.
+    """Truth of :func:`simulate_media_mix`.
 
     Attributes
     ----------
-    roas : tuple of float
-        Average return on a unit of spend, by channel.
-    alpha : tuple of float
-        Retention of adstock, in [0, 1), by channel.
-    lam : tuple of float
-        Saturation per unit of a channel's largest spend.
-    spend : tuple of float
-        Middle spend a week.
-    trend : tuple of float
-        Yearly change of the logarithm of spend.
-    spend_sd : tuple of float
-        Standard deviation of the logarithm of spend.
-    baseline : float
-        Sales a week without media, season and holidays.
-    season : tuple of float
-        Height of the yearly sine and cosine waves, two a mode.
-    holiday : float
-        Sales that a holiday adds at most; each has its own share.
-    demand_sd, demand_memory : float
-        Standard deviation of demand that no column shows, and its weekly autocorrelation.
-    noise_sd : float
-        Standard deviation of the rest.
+    roas, alpha, lam, spend, trend, spend_sd : tuple of float
+        By channel, in the order of their names.
+    baseline, season, holiday, demand_sd, demand_memory, noise_sd : float, or tuple for season
+        What else makes sales.
     """
 
-    roas: tuple[float, ...] = (6.0, 40.0, 10.0, 40.0, 25.0, 25.0, 35.0)
-    alpha: tuple[float, ...] = (0.3, 0.2, 0.4, 0.3, 0.2, 0.4, 0.5)
-    lam: tuple[float, ...] = (4.0, 2.5, 4.0, 2.5, 3.0, 3.0, 3.0)
-    spend: tuple[float, ...] = (8.0e5, 7.5e4, 2.0e5, 2.0e5, 1.2e5, 9.0e4, 1.5e5)
-    trend: tuple[float, ...] = (-0.25, -0.35, -0.5, 0.08, 0.0, 0.4, -0.3)
-    spend_sd: tuple[float, ...] = (0.5, 0.5, 0.6, 0.5, 0.5, 0.5, 0.6)
-    baseline: float = 6.5e7
-    season: tuple[float, ...] = (-8e6, 1.2e7, 2e6, 8e6)
-    holiday: float = 2.0e8
-    demand_sd: float = 0.0
-    demand_memory: float = 0.8
+    roas: tuple[float, ...] = (6.0, 40.0, 10.0, 40.0, 25.0, 25.0, 35.0)  # average returns
+    alpha: tuple[float, ...] = (0.3, 0.2, 0.4, 0.3, 0.2, 0.4, 0.5)  # retention, in [0, 1)
+    lam: tuple[float, ...] = (4.0, 2.5, 4.0, 2.5, 3.0, 3.0, 3.0)  # saturation, by largest spend
+    spend: tuple[float, ...] = (8.0e5, 7.5e4, 2.0e5, 2.0e5, 1.2e5, 9.0e4, 1.5e5)  # middle, a week
+    trend: tuple[float, ...] = (-0.25, -0.35, -0.5, 0.08, 0.0, 0.4, -0.3)  # of log spend, a year
+    spend_sd: tuple[float, ...] = (0.5, 0.5, 0.6, 0.5, 0.5, 0.5, 0.6)  # of log spend
+    baseline: float = 6.5e7  # sales a week without media, season and holidays
+    season: tuple[float, ...] = (-8e6, 1.2e7, 2e6, 8e6)  # sine and cosine, two a mode
+    holiday: float = 2.0e8  # sales that a holiday adds at most; each has its own share
+    demand_sd: float = 0.0  # of demand that no column shows,
+    demand_memory: float = 0.8  # and its weekly autocorrelation
     noise_sd: float = 1.5e7
 
 
@@ -76,31 +58,23 @@ def simulate_media_mix(
     truth: MediaTruth | None = None,
     confounding: float = 0.0,
 ) -> Simulation:
-    """A twin of the case study with known contributions.
+    """A twin of the case study with known contributions :cite:p:`jin2017bayesian`.
 
     Parameters
     ----------
-    n_weeks : int
-        Weeks from 2014-08-03 on.
-    seed : int
-        Seed of spend and noise.
+    n_weeks, seed : int
+        Weeks from 2014-08-03 on, and what all randomness derives from.
     truth : MediaTruth, optional
         Truth of the market.
     confounding : float
-        By how much the logarithm of spend rises when demand that no column shows lies one
-        standard deviation above its mean.
+        By how much log spend rises with one standard deviation of demand that no column shows.
 
     Returns
     -------
     Simulation
-        ``data`` with ``date``, ``sales``, seven channels and 22 holidays; ``truth`` with the
-        fields of :class:`MediaTruth`, ``names``, and ``lam`` and ``beta`` in units of money, as
-        :func:`media_contribution` takes them; ``expected`` with ``contribution`` (weeks,
-        channels), ``baseline``, ``season``, ``holidays``, ``demand`` and ``sales``, all by week.
-
-    References
-    ----------
-    :cite:`jin2017bayesian`
+        ``data`` with ``date``, ``sales``, seven channels and 22 holidays; ``truth`` with ``names``
+        and, in units of money, ``lam`` and ``beta``; ``expected`` by week: ``contribution`` (weeks,
+        channels), ``baseline``, ``season``, ``holidays``, ``demand`` and ``sales``.
 
     Examples
     --------
@@ -215,44 +189,24 @@ class MarketsTruth:
 
     Attributes
     ----------
-    channels : tuple of str
-        Names of the channels.
-    effect : tuple of float
-        Sales a week that a channel cannot exceed: its median over all markets.
-    effect_sd : tuple of float
-        Spread of the effects over markets on the log scale; 0 for the same effect everywhere.
-    correlation : float
-        Correlation of log effects between any two channels that vary, in (-1, 1).
-    carry_over : tuple of float
-        Share of a week's advertising pressure that is left a week later, in [0, 1).
-    steepness : tuple of float
-        Rate of saturation, by the largest weekly spend of any market.
-    max_lag : int
-        Weeks over which advertising acts, at least 1.
-    level : float
-        Sales a week without advertising, median over markets.
-    level_sd : float
-        Spread of the levels on the log scale.
-    spend : tuple of float
-        Largest spend of a week in a market of median level; it grows with the square root.
-    on_air : float
-        Share of weeks in which a channel is used, in (0, 1].
-    noise : float
-        Standard deviation of sales in a market of median level; it grows with the square root.
+    channels, effect, effect_sd, carry_over, steepness, spend : tuple
+        By channel.
+    correlation, max_lag, level, level_sd, on_air, noise : float, or int for the lag
+        What all channels share, and what else makes sales.
     """
 
     channels: tuple[str, ...] = ("tv", "radio", "online")
-    effect: tuple[float, ...] = (30.0, 20.0, 25.0)
-    effect_sd: tuple[float, ...] = (0.5, 0.5, 0.0)
-    correlation: float = 0.6
-    carry_over: tuple[float, ...] = (0.6, 0.4, 0.2)
-    steepness: tuple[float, ...] = (4.0, 4.0, 3.0)
-    max_lag: int = 6
-    level: float = 60.0
-    level_sd: float = 0.6
-    spend: tuple[float, ...] = (20.0, 10.0, 15.0)
-    on_air: float = 0.6
-    noise: float = 3.0
+    effect: tuple[float, ...] = (30.0, 20.0, 25.0)  # most sales a week, median over markets
+    effect_sd: tuple[float, ...] = (0.5, 0.5, 0.0)  # of log effects over markets
+    correlation: float = 0.6  # of log effects of any two channels that vary
+    carry_over: tuple[float, ...] = (0.6, 0.4, 0.2)  # what is left a week later, in [0, 1)
+    steepness: tuple[float, ...] = (4.0, 4.0, 3.0)  # saturation, by the largest spend of any market
+    max_lag: int = 6  # weeks over which advertising acts
+    level: float = 60.0  # sales a week without advertising, median over markets,
+    level_sd: float = 0.6  # and the spread of their logs
+    spend: tuple[float, ...] = (20.0, 10.0, 15.0)  # largest of a week, at a median level
+    on_air: float = 0.6  # share of weeks with spend
+    noise: float = 3.0  # sd of sales at a median level; like spend it grows with its square root
 
 
 def _check_truth(truth: MarketsTruth) -> None:
@@ -294,33 +248,20 @@ def simulate_markets(
 
     Parameters
     ----------
-    n_markets : int
-        Number of markets, at least 1.
-    seed : int
-        Seed; all randomness derives from it.
+    n_markets, seed : int
+        Number of markets, and what all randomness derives from.
     truth : MarketsTruth, optional
         What to assume.
-    n_weeks : int
-        Weeks of the oldest market.
-    shortest : int, optional
-        Weeks of the youngest market; the others lie between. Without it all are equally old.
-    weeks : sequence of int, optional
-        Weeks of each market, from 2 to ``n_weeks``, in place of ``shortest``.
+    n_weeks, shortest, weeks : int, int and sequence of int
+        Weeks of the oldest market and of the youngest, the others between; or of each market.
 
     Returns
     -------
     Simulation
-        ``data`` with columns ``date``, ``market``, one of spend a channel, and ``sales``.
-        ``truth`` in the model's units, that is by ``target_scale`` (largest sales) and
-        ``channel_scale`` (largest spend of a channel): ``effect`` (markets, channels),
-        ``steepness``, ``carry_over``, ``level``, ``noise``; and ``first_week`` of each market.
-        ``expected``: ``mean`` (weeks, markets) and ``contribution`` (weeks, markets, channels)
-        in thousand units, weeks before a market's first as the model would have them.
-
-    Raises
-    ------
-    ValueError
-        If a size is out of range or the truth contradicts itself.
+        ``data`` with ``date``, ``market``, spend by channel, and ``sales``; ``truth`` in shares of
+        the largest sales (``target_scale``) and spends (``channel_scale``); ``expected``: ``mean``
+        (weeks, markets) and ``contribution`` (weeks, markets, channels) in thousand units, weeks
+        before a market's first as the model would have them.
 
     Examples
     --------
@@ -357,7 +298,9 @@ def simulate_markets(
     active = np.arange(n_weeks)[:, None] >= first_week
     spend = (spend * active[..., None]).round(2)
     channel_scale = spend.max(axis=(0, 1))
-    pressure = carried_over(spend / channel_scale, np.array(truth.carry_over), truth.max_lag)
+    each = np.tile(truth.carry_over, n_markets)
+    pressure = adstock((spend / channel_scale).reshape(n_weeks, -1), each, l_max=truth.max_lag)
+    pressure = pressure.reshape(shape)
     contribution = effect * saturated(pressure, np.array(truth.steepness))
     mean = level + contribution.sum(axis=-1)
     sales = (mean + noise * rng.normal(size=mean.shape)).round(2)

@@ -38,6 +38,27 @@ def adstock(spend: np.ndarray, alpha: np.ndarray, *, l_max: int = 6) -> np.ndarr
     return np.einsum("lnc,...lc->...nc", lagged, weights, optimize=True)
 
 
+def saturated(stock: np.ndarray, lam: np.ndarray) -> np.ndarray:
+    r"""Logistic saturation :math:`(1 - e^{-\lambda a}) / (1 + e^{-\lambda a})` of what works.
+
+    Parameters
+    ----------
+    stock, lam : array
+        Spend after adstock, and a positive rate in units of one over spend.
+
+    Returns
+    -------
+    array
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> saturated(np.array([0.0, 1.0, 100.0]), np.array(2.0)).round(2).tolist()
+    [0.0, 0.76, 1.0]
+    """
+    return np.tanh(lam * stock / 2)
+
+
 def media_contribution(
     spend: np.ndarray,
     *,
@@ -47,19 +68,14 @@ def media_contribution(
     l_max: int = 6,
     steady: bool = False,
 ) -> np.ndarray:
-    r"""What spend contributes: geometric adstock :math:`a_{tc}`, then logistic saturation.
-
-    .. math:: \beta_c \frac{1 - e^{-\lambda_c a_{tc}}}{1 + e^{-\lambda_c a_{tc}}}
-        = \beta_c \tanh(\lambda_c a_{tc} / 2).
+    r"""What spend contributes: :math:`\beta_c` times saturated adstock of spend.
 
     Parameters
     ----------
     spend : array, shape (n, channels)
         Spend by period; there was none before the first.
-    alpha : array, shape (..., channels)
-        Retention from one period to the next, in [0, 1).
-    lam : array, shape (..., channels)
-        Saturation, per unit of spend.
+    alpha, lam : array, shape (..., channels)
+        Retention from one period to the next, in [0, 1), and saturation, per unit of spend.
     beta : array, shape (..., channels)
         Contribution that no spend exceeds, in units of the target.
     l_max : int
@@ -80,58 +96,4 @@ def media_contribution(
     """
     stock = np.asarray(spend, float) if steady else adstock(spend, alpha, l_max=l_max)
     lam, beta = (np.asarray(values, float)[..., None, :] for values in (lam, beta))
-    return beta * np.tanh(lam * stock / 2)
-
-
-def carried_over(spend: np.ndarray, share: np.ndarray, max_lag: int) -> np.ndarray:
-    r"""Advertising pressure: spend of the last weeks, discounted week by week.
-
-    .. math:: a_t = \sum_{l=0}^{L-1} \alpha^l x_{t-l} \Big/ \sum_{l=0}^{L-1} \alpha^l
-
-    Parameters
-    ----------
-    spend : array, shape (n_weeks, ...)
-        Spend; before the first week there was none.
-    share : array
-        What is left a week later, in [0, 1); broadcasts against a week's spend.
-    max_lag : int
-        Weeks over which advertising acts.
-
-    Returns
-    -------
-    array
-        As ``spend``.
-
-    Examples
-    --------
-    >>> carried_over(np.array([[3.0], [0.0], [0.0]]), np.array([0.5]), 2).ravel().tolist()
-    [2.0, 1.0, 0.0]
-    """
-    spend = np.asarray(spend, dtype=float)
-    each = np.broadcast_to(share, spend.shape[1:]).ravel()
-    return adstock(spend.reshape(len(spend), -1), each, l_max=max_lag).reshape(spend.shape)
-
-
-def saturated(pressure: np.ndarray, steepness: np.ndarray) -> np.ndarray:
-    r"""Logistic saturation.
-
-    .. math:: s(a) = \frac{1 - e^{-\lambda a}}{1 + e^{-\lambda a}}
-
-    Parameters
-    ----------
-    pressure : array
-        Advertising pressure, 0 or more.
-    steepness : array
-        Rate :math:`\lambda`, positive, in units of one over pressure.
-
-    Returns
-    -------
-    array
-        Between 0 and 1.
-
-    Examples
-    --------
-    >>> saturated(np.array([0.0, 1.0, 100.0]), np.array(2.0)).round(2).tolist()
-    [0.0, 0.76, 1.0]
-    """
-    return np.tanh(np.asarray(steepness) * pressure / 2)
+    return beta * saturated(stock, lam)

@@ -115,7 +115,9 @@ def _with_dims(variable, model) -> str:
         if value.name:
             return value.name
         above = [one.name for one in ancestors([value]) if one in model.free_RVs]
-        return f"f({', '.join(above)})" if above else f"{value.eval():.3g}"
+        if above:
+            return f"f({', '.join(above)})"
+        return f"{value.eval():.3g}" if value.type.ndim == 0 else "one each"
 
     core = variable.owner.op.core_op
     values = variable.owner.inputs[-len(core.ndims_params) :]

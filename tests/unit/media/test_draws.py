@@ -19,10 +19,10 @@ from helpers.media.load import MediaData
 from helpers.media.model import (
     build_media_mix,
     fit_media_mix,
-    fit_media_mixes,
     sample_prior,
     spend_share_prior,
 )
+from helpers.media.refits import Refits
 from helpers.media.simulate import simulate_media_mix
 from helpers.notebook.claims import mean_interval
 
@@ -175,13 +175,15 @@ def test_fits_recover_the_twin_and_share_one_compilation():
     small = config(datasets[0]) | {
         "saturation_beta": Prior("HalfNormal", sigma=0.3, dims="channel")
     }
+    refits = Refits(datasets[0], small, yearly_modes=1)
     size = {"draws": 120, "tune": 150, "chains": 1, "seed": 1}
-    many = list(fit_media_mixes(datasets, small, yearly_modes=1, **size))
+    scale = {"prior_scale": np.full(3, 0.3), "target_accept": 0.95}
+    many = [refits.fit(data, **scale, **size).draws for data in datasets]
     alone = build_media_mix(datasets[1], small, yearly_modes=1)
     idata = fit_media_mix(alone, **size)
     assert idata is alone.idata
     assert "channel_contribution" not in idata["posterior"]
-    first, second, third = (mix_draws(m).baseline for m in (*many, alone))
+    first, second, third = (draws.baseline for draws in (*many, mix_draws(alone)))
     assert abs(second.mean() - third.mean()) < 4 * third.std() / np.sqrt(20)
     assert abs(first.mean() - second.mean()) > 1e-6 * second.mean()
     assert (datasets[1].y.max() * 0.1 < third.mean()) and third.mean() < datasets[1].y.max()

@@ -21,7 +21,7 @@ from helpers.media.load import (
     load_media,
     load_two_markets,
 )
-from helpers.media.simulate import simulate_markets, simulate_media_mix
+from helpers.media.simulate import _HOLIDAYS, simulate_markets, simulate_media_mix
 
 COLUMNS = {"target": "sales", "channels": "tv,radio", "controls": ["promo"]}
 
@@ -92,12 +92,21 @@ def test_collinear_channels_and_repeats_are_noted(tmp_path):
     assert data.without(["twin"]).controls == ["promo"]
 
 
-def test_split_and_between_keep_every_row(tmp_path):
+def test_between_keeps_every_row(tmp_path):
     data = load_media(write(good_media_frame(), tmp_path), **COLUMNS)
-    train, test = data.split(data.dates[99])
+    train, test = data.between(None, 100), data.between(100, None)
+    assert train.dates[-1] < test.dates[0]
     assert (len(train), len(test)) == (100, 20)
     assert test.frame.index[0] == 0
     assert len(data.between(-20, None)) == 20
+
+
+def test_other_spend_is_by_channel_or_by_period(tmp_path):
+    data = load_media(write(good_media_frame(), tmp_path), **COLUMNS)
+    even = data.with_spend(np.array([1.0, 2.0]))
+    np.testing.assert_array_equal(even.spend, np.tile([1.0, 2.0], (len(data), 1)))
+    np.testing.assert_array_equal(data.with_spend(2 * data.spend).spend, 2 * data.spend)
+    assert even.y.equals(data.y)
 
 
 @pytest.fixture
@@ -127,7 +136,7 @@ def case_study_file():
     """A file in the source's columns, made from the twin."""
     frame = simulate_media_mix(seed=1).data.rename(columns={"date": "wk_strt_dt"})
     back = {name: raw for raw, name in media._SOURCE_CHANNELS.items()}
-    holidays = {name: f"hldy_{name}" for name in media._HOLIDAYS}
+    holidays = {name: f"hldy_{name}" for name in _HOLIDAYS}
     frame = frame.rename(columns=back | holidays)
     return frame.assign(mdsp_sem=1.0).to_csv(index=False).encode()
 

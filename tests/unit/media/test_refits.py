@@ -10,7 +10,7 @@ from pymc_extras.prior import Prior
 from helpers.inference.convergence import diagnostics
 from helpers.media.load import MediaData
 from helpers.media.model import PARAMETERS, build_media_mix, fit_media_mix
-from helpers.media.refits import NO_TEST, Refits, spend_shares
+from helpers.media.refits import NO_TEST, Refits
 from helpers.media.simulate import simulate_media_mix
 from helpers.media.transforms import media_contribution
 
@@ -43,7 +43,7 @@ def test_refit_equals_a_fresh_fit(refits):
     refit = refits.fit(data, placebo=placebo, tests=TESTS, **SIZES)
     assert diagnostics(refit.idata, PARAMETERS)["rhat"] < 1.03
     wide = refits.widened(data, placebo=placebo)
-    prior = Prior("HalfNormal", sigma=spend_shares(wide.spend), dims="channel")
+    prior = Prior("HalfNormal", sigma=wide.shares, dims="channel")
     mmm = build_media_mix(wide, {**PRIORS, "saturation_beta": prior}, yearly_modes=1)
     mmm.add_lift_test_measurements(TESTS)
     fresh = fit_media_mix(mmm, **SIZES)["posterior"]

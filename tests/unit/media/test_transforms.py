@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers.media.simulate import MarketsTruth, MediaTruth, simulate_markets, simulate_media_mix
-from helpers.media.transforms import adstock, carried_over, media_contribution, saturated
+from helpers.media.transforms import adstock, media_contribution, saturated
 
 
 def test_adstock_keeps_the_sum_and_looks_back_only():
@@ -55,9 +55,11 @@ def test_truth_is_in_the_models_units_and_the_mean_follows_from_it():
     truth = panel.truth
     assert panel.data["sales"].max() == truth["target_scale"]
     spend = panel.data.pivot(index="date", columns="market")[CHANNELS].to_numpy()
-    spend = spend.reshape(400, 3, 3).transpose(0, 2, 1) / truth["channel_scale"]
+    spend = spend.reshape(400, 3, 3).transpose(2, 0, 1) / truth["channel_scale"]
     assert spend.max() == 1
-    pressure = carried_over(spend, truth["carry_over"], MarketsTruth().max_lag)
+    lags = MarketsTruth().max_lag
+    pressure = [adstock(market, truth["carry_over"], l_max=lags) for market in spend]
+    pressure = np.stack(pressure, axis=1)
     media = (truth["effect"] * saturated(pressure, truth["steepness"])).sum(axis=-1)
     sales = panel.data.pivot(index="date", columns="market", values="sales").to_numpy()
     rest = sales / truth["target_scale"] - truth["level"] - media
@@ -80,7 +82,7 @@ def test_carry_over_is_what_mmm_computes():
         normalize=True,
         dim="date",
     )
-    ours = carried_over(spend, share, 4)
+    ours = adstock(spend, share, l_max=4)
     assert theirs.transpose("date", "channel").values.eval() == pytest.approx(ours)
     curve = logistic_saturation(as_xtensor(spend, dims=("date", "channel")), 2.0)
     assert curve.values.eval() == pytest.approx(saturated(spend, np.array(2.0)))
