@@ -17,18 +17,6 @@ class DataError(ValueError):
 def listed(names: Sequence, limit: int = 10) -> str:
     """Join names with commas, at most ``limit`` of them.
 
-    Parameters
-    ----------
-    names : sequence
-        What to list.
-    limit : int
-        How many to name.
-
-    Returns
-    -------
-    str
-        The names, and how many were left out.
-
     Examples
     --------
     >>> listed("abcd", limit=2)
@@ -57,27 +45,10 @@ def refuse(
     mend: str,
     keys: Sequence[str] = (),
 ) -> None:
-    """Raise if a value is bad: the column, how many, the first one with its place, the mend.
+    """Raise if a row is ``bad``: the column, how many, the first one with its place, the mend.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table, with a unique index.
-    bad : pandas.Series of bool
-        Which rows are bad.
-    column : str
-        The column to name.
-    kind : str
-        What the bad values are; ``{s}`` takes the plural.
-    mend : str
-        What the reader can do.
-    keys : sequence of str
-        Parsed dates and groups, to say where a value stands; without them, its row.
-
-    Raises
-    ------
-    DataError
-        If any row is bad.
+    ``{s}`` in ``kind`` takes the plural; ``keys``, parsed dates and groups, say where a value
+    stands, without them its row does.
 
     Examples
     --------
@@ -101,26 +72,7 @@ def refuse(
 
 
 def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Refuse a frame that lacks a column.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table.
-    columns : sequence of str
-        Columns it must have.
-
-    Raises
-    ------
-    DataError
-        If one is missing; the message lists the missing and the present ones.
-
-    Examples
-    --------
-    >>> require_columns(pd.DataFrame({"day": [], "sales": []}), ["date", "sales"])
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: date: column missing (present: day, sales); rename or add it
-    """
+    """Refuse a frame that lacks a column, and list the missing and the present ones."""
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         noun, mend = ("column", "it") if len(missing) == 1 else ("columns", "them")
@@ -131,31 +83,12 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def parse_dates(frame: pd.DataFrame, column: str = "date") -> pd.Series:
-    """Dates of a column, a whole day each.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table, its index as :func:`read_table` leaves it.
-    column : str
-        Column of dates.
-
-    Returns
-    -------
-    pandas.Series
-        Dates without a time zone, dtype ``datetime64``.
+    """Dates of a column, whole days without a time zone.
 
     Raises
     ------
     DataError
         If a date is blank, is not written year-month-day, or carries a time within the day.
-
-    Examples
-    --------
-    >>> parse_dates(pd.DataFrame({"date": ["2021-03-01", "03/02/2021"]}))
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: date: 1 unreadable date (first '03/02/2021' in row 3); \
-write dates as YYYY-MM-DD
     """
     written = frame[column]
     if isinstance(written.dtype, pd.DatetimeTZDtype):
@@ -173,28 +106,7 @@ write dates as YYYY-MM-DD
 
 
 def check_unique(frame: pd.DataFrame, keys: Sequence[str] = ("date", "city")) -> None:
-    """Refuse two rows with the same keys.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table, dates parsed.
-    keys : sequence of str
-        Columns that tell rows apart.
-
-    Raises
-    ------
-    DataError
-        If a combination of keys is repeated.
-
-    Examples
-    --------
-    >>> day = pd.Timestamp("2021-03-01")
-    >>> check_unique(pd.DataFrame({"date": [day, day], "city": ["A", "A"]}))
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: date, city: 1 repeated row (first 2021-03-01, A in row 3); \
-add them up or drop the repeats
-    """
+    """Refuse two rows with the same keys, dates parsed."""
     repeated = frame.duplicated(list(keys))
     if repeated.any():
         label = repeated.idxmax()
@@ -206,30 +118,7 @@ add them up or drop the repeats
 
 
 def text(frame: pd.DataFrame, column: str) -> pd.Series:
-    """Names in a column, none of them blank.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table.
-    column : str
-        Column of names or ids.
-
-    Returns
-    -------
-    pandas.Series
-        Text, without the ``.0`` that a blank in the column gives to whole numbers.
-
-    Raises
-    ------
-    DataError
-        If a name is blank.
-
-    Examples
-    --------
-    >>> list(text(pd.DataFrame({"store_id": [3.0, 12.0]}), "store_id"))
-    ['3', '12']
-    """
+    """Names in a column, none of them blank; a whole number carries no ``.0``."""
     written = frame[column]
     if pd.api.types.is_float_dtype(written.dtype) and (written.dropna() % 1 == 0).all():
         written = written.astype("Int64")
@@ -244,27 +133,7 @@ def check_calendar(
 ) -> None:
     """Refuse missing days between the first and the last of each group.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table, dates parsed and unique within a group.
-    keys : sequence of str
-        Column of dates, then the column of groups.
-    value : str
-        Column that may be blank on a closed day, for the message.
-
-    Raises
-    ------
-    DataError
-        If a day has no row.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"date": pd.to_datetime(["2021-03-01", "2021-03-03"]), "city": "A"})
-    >>> check_calendar(frame)
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: date: 1 day missing in A (first 2021-03-02); \
-add a row for each day, with sales blank where A was closed
+    ``keys`` are the columns of parsed dates and of groups; ``value`` may be blank on a closed day.
     """
     date, group = keys
     for name, dates in frame.groupby(group)[date]:
@@ -287,23 +156,8 @@ def numbers(
 ) -> pd.Series:
     """Values of a column as finite floats.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        The table, dates parsed.
-    column : str
-        Column to read.
-    keys : sequence of str
-        Column of dates, then the column of groups, to say where a value stands.
-    blank : str, optional
-        How to mend a blank value; without it, blanks are allowed and become NaN.
-    negative : str, optional
-        How to mend a negative value; without it, negative values are allowed.
-
-    Returns
-    -------
-    pandas.Series
-        Floats.
+    ``blank`` and ``negative`` say how to mend such a value; without them it is allowed, and a
+    blank becomes NaN. ``keys`` are those of :func:`refuse`.
 
     Raises
     ------

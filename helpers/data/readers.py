@@ -28,12 +28,6 @@ def read_table(path: str | Path) -> pd.DataFrame:
     DataError
         If the extension is another one, the file is missing, unreadable or without rows, or its
         columns are not separated by commas.
-
-    Examples
-    --------
-    >>> read_table("x.xlsx")
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: x.xlsx: the file ends in '.xlsx'; save it as .csv or .parquet
     """
     path = Path(path)
     name, suffix = path.name, path.suffix.lower()

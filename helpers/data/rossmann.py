@@ -98,19 +98,8 @@ def _find_files(directory: str | Path | None) -> tuple[Path, Path]:
 def rossmann_groups(frame: pd.DataFrame, groups: Sequence[str] = ("a", "d")) -> pd.DataFrame:
     """Daily sales of groups of stores, summed over each store type.
 
-    Stores with missing days are left out, so that a group keeps its stores.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        As :func:`load_rossmann` returns it.
-    groups : sequence of str
-        Store types, one "city" each.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Long frame ``date, city, sales``; blank where fewer than half of the stores were open.
+    Stores with missing days are left out, so that a group keeps its stores; sales are blank where
+    fewer than half of the stores were open.
 
     Raises
     ------
@@ -149,32 +138,5 @@ def rossmann_groups(frame: pd.DataFrame, groups: Sequence[str] = ("a", "d")) -> 
 def load_rossmann_groups(
     directory: str | Path | None = None, *, groups: Sequence[str] = ("a", "d")
 ) -> pd.DataFrame:
-    """Daily sales of groups of Rossmann stores, as Part I's loader takes them.
-
-    Parameters
-    ----------
-    directory : str or pathlib.Path, optional
-        As :func:`load_rossmann`.
-    groups : sequence of str
-        Store types, as :func:`rossmann_groups`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As :func:`rossmann_groups`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the files are not there.
-    helpers.data.columns.DataError
-        As the two functions it calls.
-
-    Examples
-    --------
-    >>> load_rossmann_groups("no-such-folder")
-    Traceback (most recent call last):
-    FileNotFoundError: train.csv, store.csv (or .parquet) not found in no-such-folder; \
-see the book's page on data, or set MARKET_BOOK_DATA
-    """
+    """Daily sales of groups of Rossmann stores: :func:`rossmann_groups` of what is on disk."""
     return rossmann_groups(load_rossmann(directory), groups)
