@@ -26,17 +26,11 @@ from helpers.bookmaking.parameters import read_parameters
 
 # One thread a kernel whatever else runs: results must not depend on how many run side by side.
 KERNEL_SETTINGS = {
-    **dict.fromkeys(
-        (
-            "OMP_NUM_THREADS",
-            "OPENBLAS_NUM_THREADS",
-            "MKL_NUM_THREADS",
-            "NUMEXPR_NUM_THREADS",
-            "VECLIB_MAXIMUM_THREADS",
-            "NUMBA_NUM_THREADS",
-        ),
-        "1",
-    ),
+    **{
+        f"{library}_THREADS": "1"
+        for library in ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "NUMEXPR_NUM", "NUMBA_NUM")
+    },
+    "VECLIB_MAXIMUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
     "JAX_PLATFORMS": "cpu",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -70,33 +64,26 @@ def kernel_environment(caches: Path) -> dict[str, str]:
     """Environment of a kernel: fixed settings, and compilation caches kept between builds."""
     data = os.environ.get("MARKET_BOOK_DATA")
     kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
-    return (
-        kept
-        | KERNEL_SETTINGS
-        | {
-            "PYTENSOR_FLAGS": f"base_compiledir={caches / 'pytensor'}",
-            "NUMBA_CACHE_DIR": str(caches / "numba"),
-            "MPLCONFIGDIR": str(caches / "matplotlib"),
-            "IPYTHONDIR": str(caches / "ipython"),
-            # before a reader's own kernels: `python3` means this environment
-            "JUPYTER_PATH": str(Path(sys.prefix) / "share" / "jupyter"),
-        }
-        | ({"MARKET_BOOK_DATA": str(Path(data).resolve())} if data else {})
-    )
+    kept |= KERNEL_SETTINGS | {
+        "PYTENSOR_FLAGS": f"base_compiledir={caches / 'pytensor'}",
+        "NUMBA_CACHE_DIR": str(caches / "numba"),
+        "MPLCONFIGDIR": str(caches / "matplotlib"),
+        "IPYTHONDIR": str(caches / "ipython"),
+        # before a reader's own kernels: `python3` means this environment
+        "JUPYTER_PATH": str(Path(sys.prefix) / "share" / "jupyter"),
+    }
+    return kept | ({"MARKET_BOOK_DATA": str(Path(data).resolve())} if data else {})
 
 
 def digest(book: Book, notebook: nbformat.NotebookNode) -> str:
-    """Fingerprint of all that a notebook's outputs depend on.
+    """Fingerprint of all that outputs depend on; prose is not, pages take it from the source.
 
-    These are its code with the parameters in it, what it imports of `helpers`, the data, the
-    lock, Python and the kernel's settings. Prose is not among them: pages take it from the source.
     Of `helpers/bookmaking` only the worker is: the rest works around the kernel and not in it.
     """
     code = code_of(notebook)
     parts = [json.dumps([code, KERNEL_SETTINGS, sys.version]).encode()]
-    parts.append(Path(__file__).with_name("worker.py").read_bytes())
-    modules = imported(book.root, code)
-    for path in [*modules, book.root / "requirements.lock", *data_files(notebook)]:
+    files = [Path(__file__).with_name("worker.py"), book.root / "requirements.lock"]
+    for path in [*imported(book.root, code), *files, *data_files(notebook)]:
         if path.is_file():
             parts += [path.name.encode(), path.read_bytes()]
     whole = hashlib.sha256()
@@ -113,11 +100,10 @@ def files_below(directory: Path) -> Iterator[Path]:
 
 def data_files(notebook: nbformat.NotebookNode) -> list[Path]:
     """Return the reader's own file and the data directory's files, where there are any."""
-    own = read_parameters(notebook).get("DATA_PATH")
-    own_path = ast.literal_eval(own) if own is not None else None
+    own = ast.literal_eval(read_parameters(notebook).get("DATA_PATH") or ast.Constant(None))
     directory = os.environ.get("MARKET_BOOK_DATA")
     shared = files_below(Path(directory)) if directory else ()
-    return [*([Path(own_path)] if own_path else []), *shared]
+    return [*([Path(own)] if own else []), *shared]
 
 
 @contextmanager
@@ -141,10 +127,10 @@ def execute_book(
     workers: int | None = None,
     prepare: Callable[[Path], Mapping[str, str]] | None = None,
 ) -> list[Result]:
-    """Execute chapters whose inputs changed, the longest first; failures stop no other.
+    """Execute chapters whose inputs changed, the longest first; the caller holds `only_build`.
 
-    The caller holds `only_build`. `prepare` may furnish a notebook's scratch directory and
-    return variables for its kernel; such results are kept apart, under its name.
+    `prepare` may furnish a notebook's scratch directory and return variables for its kernel; such
+    results are kept apart, under its name.
     """
     overrides = book.overrides(profile)
     label = profile if prepare is None else f"{profile}-{prepare.__name__}"
@@ -159,7 +145,9 @@ def execute_book(
             record = json.loads(target.with_suffix(".json").read_text())
             results[path.stem] = Result(path.stem, target, record, fresh=False)
         else:
-            last = max((r["seconds"] for r in _records(directory, path.stem)), default=float("inf"))
+            records = (p for p in _versions(directory, path.stem) if p.suffix == ".json")
+            seconds = (json.loads(record.read_text())["seconds"] for record in records)
+            last = max(seconds, default=float("inf"))
             waiting.append((last, path.stem, notebook, target))
     waiting.sort(key=lambda job: -job[0])
 
@@ -169,12 +157,9 @@ def execute_book(
 
     def execute(name: str, notebook: nbformat.NotebookNode, target: Path) -> Result:
         say(f"  {name}  started")
-        own = scratch / name
-        own.mkdir(parents=True)
-        extra = prepare(own) if prepare else {}
-        result = execute_one(
-            book, name, notebook, target, about=about, scratch=own, variables=extra
-        )
+        (own := scratch / name).mkdir(parents=True)
+        more = prepare(own) if prepare else {}
+        result = execute_one(book, name, notebook, target, about=about, scratch=own, variables=more)
         say(f"  {name}  {outcome(result)}")
         return result
 
@@ -184,8 +169,9 @@ def execute_book(
             for future in as_completed(futures):
                 result = future.result()
                 results[result.name] = result
-                if not result.error:
-                    _remove_stale(directory, result)
+                for old in [] if result.error else _versions(directory, result.name):
+                    if old.stem != result.path.stem:
+                        old.unlink()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # interrupted: start no other
             raise
@@ -222,16 +208,10 @@ def execute_one(
         "record": {"name": name, **about},
     }
     # -P: a directory `helpers` where the command was called must not hide the package
+    command = [sys.executable, "-P", "-m", "helpers.bookmaking.worker"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (scratch / "log").open("w+") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "helpers.bookmaking.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=environment,
-        )
-        with worker:
+        with subprocess.Popen(command, stderr=log, env=environment, **pipes) as worker:
             worker.stdin.write(json.dumps(job) + "\n")
             worker.stdin.flush()  # and not closed: the worker lives as long as it is open
             answer = worker.stdout.read()
@@ -244,10 +224,9 @@ def execute_one(
 
 
 def link_files(source: Path, target: Path) -> None:
-    """Give `target` the files of `source`.
+    """Give `target` the files of `source`; only a notebook that finished gives its own back.
 
-    JAX writes its cache in place and never repairs an entry cut short, so each kernel has a
-    directory of links of its own, and only a notebook that finished gives its entries back.
+    JAX writes its cache in place and never repairs an entry cut short.
     """
     target.mkdir(parents=True, exist_ok=True)
     for path in source.glob("*"):
@@ -275,39 +254,32 @@ def outcome(result: Result) -> str:
 
 def summary(results: Iterable[Result]) -> str:
     """How many notebooks ran, how many needed not, and how many failed."""
-    counts = dict.fromkeys(("executed", "unchanged", "failed"), 0)
-    for result in results:
-        counts["failed" if result.error else "executed" if result.fresh else "unchanged"] += 1
-    if not counts["failed"]:
-        del counts["failed"]
-    return ", ".join(f"{count} {what}" for what, count in counts.items())
+    kinds = ["failed" if r.error else "executed" if r.fresh else "unchanged" for r in results]
+    shown = ("executed", "unchanged", *(["failed"] if "failed" in kinds else []))
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in shown)
 
 
 def raise_for_failures(results: Iterable[Result]) -> None:
     """Raise one error that names each failed notebook, its cell and its error."""
-    failed = [result for result in results if result.error]
-    for result in failed:
-        print(f"\n{result.name}\n{result.error['traceback']}", file=sys.stderr)
-    if failed:
-        raise BuildError(
-            "\n".join(
-                f"FAILED {r.name}, {r.error['where']}\n  {r.error['type']}: {r.error['message']}"
-                for r in failed
-            )
-        )
+    lines = []
+    for name, error in ((result.name, result.error) for result in results if result.error):
+        print(f"\n{name}\n{error['traceback']}", file=sys.stderr)
+        lines.append(f"FAILED {name}, {error['where']}\n  {error['type']}: {error['message']}")
+    if lines:
+        raise BuildError("\n".join(lines))
 
 
 def raise_for_size(results: Iterable[Result]) -> None:
     """Raise if a notebook, executed as published, needs more memory than Binder gives."""
-    large = [result for result in results if result.record["peak_mb"] > BINDER_MB]
-    if large:
-        raise BuildError(
-            "\n".join(
-                f"{r.name} peaks at {r.record['peak_mb']} MB and Binder gives {BINDER_MB}: "
-                "fewer compiled models, fewer kept draws"
-                for r in large
-            )
-        )
+    peaks = {result.name: result.record["peak_mb"] for result in results}
+    lines = [
+        f"{name} peaks at {peak} MB and Binder gives {BINDER_MB}: "
+        "fewer compiled models, fewer kept draws"
+        for name, peak in peaks.items()
+        if peak > BINDER_MB
+    ]
+    if lines:
+        raise BuildError("\n".join(lines))
 
 
 def commit(book: Book) -> str:
@@ -320,19 +292,8 @@ def commit(book: Book) -> str:
     return git.stdout.strip()
 
 
-def _records(directory: Path, name: str) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in _versions(directory, name, ".json")]
-
-
-def _versions(directory: Path, name: str, suffix: str) -> list[Path]:
-    return [path for path in directory.glob(f"*{suffix}") if path.stem.rpartition("-")[0] == name]
-
-
-def _remove_stale(directory: Path, result: Result) -> None:
-    for suffix in (".ipynb", ".json"):
-        for path in _versions(directory, result.name, suffix):
-            if path.stem != result.path.stem:
-                path.unlink()
+def _versions(directory: Path, name: str) -> list[Path]:
+    return [path for path in directory.glob("*.*") if path.stem.rpartition("-")[0] == name]
 
 
 def _died(returncode: int, log: str) -> dict[str, Any]:

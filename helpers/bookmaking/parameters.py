@@ -46,10 +46,7 @@ def check_names(names: Iterable[str], *, known: Mapping[str, Any]) -> None:
 def with_parameters(
     notebook: nbformat.NotebookNode, values: Mapping[str, Any]
 ) -> nbformat.NotebookNode:
-    """Return a copy whose parameters cell assigns the given values.
-
-    The cell itself is rewritten, and no second one injected, so that a page shows what ran.
-    """
+    """Copy with values in the parameters cell itself, so that a page shows what ran."""
     changed = copy.deepcopy(notebook)
     if not values:
         return changed
@@ -66,13 +63,7 @@ def with_parameters(
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """Parse `NAME=VALUE` texts; values are YAML, and dates stay text.
-
-    Examples
-    --------
-    >>> parse_assignments(["DRAWS=200", "CITIES=[north, south]", "START=2021-03-01"])
-    {'DRAWS': 200, 'CITIES': ['north', 'south'], 'START': '2021-03-01'}
-    """
+    """Parse `NAME=VALUE` texts; values are YAML, and dates stay text."""
     values = {}
     for text in texts:
         name, equals, value = text.partition("=")

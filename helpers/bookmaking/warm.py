@@ -1,7 +1,7 @@
 """Compile by numba what the chapters share: `python -m helpers.bookmaking.warm`.
 
-A process keeps several hundred megabytes of what a cold compilation took, so each model has one
-of its own. The notebooks then find the code in the caches.
+Each Part names its models in a module `warm`. A process keeps several hundred megabytes of what a
+cold compilation took, so each model has one of its own; the chapters find the code in the caches.
 """
 
 from __future__ import annotations
@@ -10,55 +10,15 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
 
-import numpy as np
 import nutpie
 
-from helpers.cities.load import as_two_series
-from helpers.cities.model import prepare, shared_shock_model
-from helpers.cities.simulate import simulate_two_cities
-from helpers.media.hierarchy import HierarchicalMMM
-from helpers.media.load import load_two_markets
-from helpers.media.simulate import simulate_markets
-from helpers.prices.load import as_price_panel
-from helpers.prices.model import elasticity_model, prepare_prices
-from helpers.prices.simulate import simulate_source_market
+import helpers
 
-
-def _two_cities(*, planted):
-    series = as_two_series(simulate_two_cities(730, seed=1).data)
-    second = np.roll(series.ads, 40, axis=0) if planted else None
-    return shared_shock_model, prepare(series, use_events=False, planted=second)
-
-
-def _markets(data, channels, *, shared=(), controls=None, modes=None):
-    model = HierarchicalMMM(
-        *("date", channels, "market", 6),
-        global_channels=shared,
-        target_column="sales",
-        control_columns=controls,
-        yearly_seasonality=modes,
-    )
-    model.build_model(data.drop(columns="sales"), data["sales"], unequal="mask")
-    return lambda built: built, model.mmm.model
-
-
-MODELS = {
-    "shared shocks": lambda: _two_cities(planted=False),
-    "shared shocks, planted lift": lambda: _two_cities(planted=True),
-    "elasticities": lambda: (
-        elasticity_model,
-        prepare_prices(as_price_panel(simulate_source_market().data)),
-    ),
-    "hierarchical markets": lambda: _markets(
-        simulate_markets(6, seed=1, n_weeks=104, weeks=[104] * 5 + [26]).data,
-        ["tv", "radio", "online"],
-        shared=["online"],
-    ),
-    "two markets": lambda: _markets(
-        load_two_markets()[0], ["x1", "x2"], controls=["event_1", "event_2"], modes=2
-    ),
-}
+ROOMS = Path(helpers.__file__).parent.glob("*/warm.py")
+PARTS = sorted(path.parent.name for path in ROOMS if path.parent.name != "bookmaking")
 
 
 def _compile_apart(name):
@@ -68,12 +28,14 @@ def _compile_apart(name):
 
 def main() -> None:
     """Compile the model named on the command line, or each in a process of its own."""
+    models = {}
+    for part in PARTS:
+        models |= import_module(f"helpers.{part}.warm").MODELS
     for name in sys.argv[1:]:
-        build, data = MODELS[name]()
-        nutpie.compile_pymc_model(build(data), backend="numba")
+        nutpie.compile_pymc_model(models[name](), backend="numba")
     if not sys.argv[1:]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(_compile_apart, MODELS))
+            list(pool.map(_compile_apart, models))
 
 
 if __name__ == "__main__":

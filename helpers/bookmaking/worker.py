@@ -1,8 +1,7 @@
 """Execute one notebook in a process of its own: `python -m helpers.bookmaking.worker`.
 
-The job comes as one line of JSON on stdin, the result goes as one line of JSON to stdout. The
-caller keeps stdin open: when it closes, the caller is gone and so is the worker, and with the
-worker its kernel.
+Job and result are one line of JSON on stdin and stdout. When the caller is gone, stdin closes, and
+the worker ends with its kernel.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -57,17 +57,15 @@ def execute(
     return executed
 
 
-def execute_started(
-    notebook: nbformat.NotebookNode, directory: Path, progress: dict[str, int]
-) -> nbformat.NotebookNode:
+def execute_started(*job: Any) -> nbformat.NotebookNode:
     """Execute a notebook; if its kernel dies before the first cell, start another."""
     for _ in range(STARTS - 1):
         try:
-            return execute(notebook, directory, progress)
+            return execute(*job)
         except RuntimeError:
-            if progress:
+            if job[-1]:  # progress
                 raise
-    return execute(notebook, directory, progress)
+    return execute(*job)
 
 
 def stderr_lines(notebook: nbformat.NotebookNode) -> list[str]:
@@ -106,10 +104,10 @@ def share(process: psutil.Process) -> int:
 
 
 def total_of(processes: list[psutil.Process], size: Callable[[psutil.Process], int]) -> int:
-    """Sum over the processes that still run."""
+    """Sum over the processes; one may end between the two calls."""
     total = 0
     for process in processes:
-        with contextlib.suppress(psutil.Error):  # it ended between the two calls
+        with contextlib.suppress(psutil.Error):
             total += size(process)
     return total
 
@@ -117,8 +115,7 @@ def total_of(processes: list[psutil.Process], size: Callable[[psutil.Process], i
 class PeakMemory(threading.Thread):
     """Watch the resident memory of the kernel and its children.
 
-    Shares are slow to count and stop the process meanwhile, so they are counted only when the
-    sum of all that is resident, which is no smaller, has grown.
+    Shares are slow to count, so they are counted only when all that is resident has grown.
     """
 
     def __init__(self) -> None:
