@@ -19,6 +19,9 @@ HALF_WIDTH = 4.0
 
 DEGREE = 20
 
+#: Parts of :class:`Cells` that the models take.
+ARRAYS = ("n", "total", "h", "centre", "calendar", "attributes")
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -28,61 +31,25 @@ class Cells:
     their number, their sum, and a smooth function of one number,
     :math:`h(u) = \sum_t \log\Gamma(e^u + y_t) - \log\Gamma(e^u) - \log\Gamma(y_t + 1)`,
     kept as Chebyshev coefficients on an interval around a moment estimate of :math:`u`; outside
-    it goes on as a straight line. NB1 needs it by cell, NB2 by store.
-
-    Attributes
-    ----------
-    family : {"nb1", "nb2"}
-        Variance :math:`\mu (1 + e^d)`, or :math:`\mu + \mu^2 e^{-d}`.
-    n : array, shape (S, P)
-        Open days of each cell.
-    total : array, shape (S, P)
-        Their sales.
-    h : array, shape (DEGREE + 1, S, P) or (DEGREE + 1, S, 1)
-        Chebyshev coefficients.
-    centre : array, shape (S, P) or (S, 1)
-        Centre of the interval.
-    calendar : array, shape (P, J)
-        Features of the patterns.
-    attributes : array, shape (S, K)
-        Features of the stores.
-    features : tuple of str
-        Names of the J + K features.
+    it goes on as a straight line, where it is wrong. NB1 (:math:`\text{Var} = \mu (1 + e^d)`)
+    needs it by cell, NB2 (:math:`\mu + \mu^2 e^{-d}`) by store.
     """
 
     family: Family
-    n: np.ndarray
-    total: np.ndarray
-    h: np.ndarray
-    centre: np.ndarray
-    calendar: np.ndarray
-    attributes: np.ndarray
-    features: tuple[str, ...]
+    n: np.ndarray  # (S, P), open days
+    total: np.ndarray  # (S, P), their sales
+    h: np.ndarray  # (DEGREE + 1, S, P) or (DEGREE + 1, S, 1)
+    centre: np.ndarray  # (S, P) or (S, 1), of the interval
+    calendar: np.ndarray  # (P, J)
+    attributes: np.ndarray  # (S, K)
+    features: tuple[str, ...]  # names of the J + K features
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Arrays by name in single precision, as the models take them.
-
-        Returns
-        -------
-        dict of array
-            Everything but the names.
-        """
-        names = ("n", "total", "h", "centre", "calendar", "attributes")
-        return {name: getattr(self, name).astype(np.float32) for name in names}
+        """Arrays by name in single precision, as the models take them."""
+        return {name: getattr(self, name).astype(np.float32) for name in ARRAYS}
 
     def take(self, stores: slice | np.ndarray) -> Cells:
-        """Keep some stores.
-
-        Parameters
-        ----------
-        stores : slice or array
-            Positions.
-
-        Returns
-        -------
-        Cells
-            The part.
-        """
+        """Keep the stores at some positions."""
         parts = {name: getattr(self, name)[stores] for name in ("n", "total", "centre")}
         return replace(self, h=self.h[:, stores], attributes=self.attributes[stores], **parts)
 
@@ -99,18 +66,12 @@ def count_cells(
     family : {"nb1", "nb2"}
         Negative binomial with a variance linear or quadratic in the mean.
     dispersion : float, optional
-        Log dispersion (NB1) around which to tabulate, where a store has too few days to tell. By
-        default each store's own moment estimate.
+        Log dispersion around which to tabulate; by default each store's moment estimate.
 
     Returns
     -------
     Cells
-        The table, in double precision.
-
-    Raises
-    ------
-    ValueError
-        If the family is another one.
+        In double precision.
 
     Examples
     --------
@@ -134,11 +95,10 @@ def count_cells(
 
     n, total = summed().astype(float), summed(y)
     centre = _moment_centre(store, cell, y, n, total, n_stores, n_patterns, dispersion)
+    group, n_groups = cell, n.size
     if family == "nb2":
-        group, centre = store, np.median(centre.reshape(shape), axis=1)
-        n_groups = n_stores
-    else:
-        group, n_groups = cell, n.size
+        group, n_groups = store, n_stores
+        centre = np.median(centre.reshape(shape), axis=1)
     days = np.bincount(group, minlength=n_groups)
     # values at Chebyshev's nodes, then a discrete cosine transform to coefficients
     nodes = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
@@ -175,9 +135,8 @@ def _moment_centre(store, cell, y, n, total, n_stores, n_patterns, known_dispers
     dispersion = np.log(np.maximum(ratio - 1, 0.1))
     if known_dispersion is not None:
         dispersion = np.full(n_stores, float(known_dispersion))
-    overall = np.bincount(store, y, minlength=n_stores) / np.maximum(
-        np.bincount(store, minlength=n_stores), 1
-    )
+    days = np.bincount(store, minlength=n_stores)
+    overall = np.bincount(store, y, minlength=n_stores) / np.maximum(days, 1)
     overall = np.where(overall > 0, overall, max(float(y.mean()) if y.size else 1.0, 0.1))
     filled = np.where(n > 0, mean, np.repeat(overall, n_patterns))
     filled = np.maximum(filled, 0.1 * np.repeat(overall, n_patterns))
@@ -200,7 +159,7 @@ def contrasts(
     attributes : array, shape (S, K)
         Features of the stores, the last K of the F.
     features : sequence of str
-        Names of the features, as ``StorePanel.features``.
+        Names of the F features.
 
     Returns
     -------

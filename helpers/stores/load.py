@@ -33,19 +33,8 @@ from helpers.stores.simulate import (
     simulate_stores,
 )
 
-_KAGGLE = {
-    "Date": "date",
-    "Store": "store",
-    "Sales": "sales",
-    "Open": "open",
-    "Promo": "promo",
-    "StateHoliday": "state_holiday",
-    "SchoolHoliday": "school_holiday",
-    "CompetitionDistance": "competition_distance",
-    "StoreType": "store_type",
-    "Assortment": "assortment",
-    "Promo2": "promo2",
-}
+#: Kaggle's names of the columns.
+_KAGGLE = {"".join(map(str.title, n.split("_"))): n for n in (*_REQUIRED, *_OPTIONAL)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,75 +43,26 @@ class StorePanel:
 
     Within a store the predictor of a day depends on the day's *pattern* only: weekday,
     promotion, state holiday, school holiday. Some fifty patterns serve all stores and days.
-
-    Attributes
-    ----------
-    stores : tuple of str
-        Names, in the order of numbers where all names are numbers.
-    dates : pandas.DatetimeIndex, length T
-        Every day from the first to the last.
-    sales : array, shape (S, T)
-        Sales, whole numbers; NaN where the store was closed or has no row.
-    pattern : array of int, shape (S, T)
-        Row of ``calendar``; -1 where a store has no row for a day.
-    calendar : pandas.DataFrame, shape (P, J)
-        Features of each pattern, dummies in full.
-    attributes : pandas.DataFrame, shape (S, K)
-        Features of each store, dummies in full.
-    source : {"rossmann", "file", "simulated"}
-        Where the rows come from.
-    truth : dict, optional
-        Parameters that generated them, if they are simulated.
     """
 
-    stores: tuple[str, ...]
-    dates: pd.DatetimeIndex
-    sales: np.ndarray
-    pattern: np.ndarray
-    calendar: pd.DataFrame
-    attributes: pd.DataFrame
-    source: str = "file"
-    truth: dict[str, Any] | None = None
+    stores: tuple[str, ...]  # in the order of numbers where all names are numbers
+    dates: pd.DatetimeIndex  # every day from the first to the last, T
+    sales: np.ndarray  # (S, T), NaN where the store was closed or has no row
+    pattern: np.ndarray  # (S, T), row of the calendar; -1 where a store has no row
+    calendar: pd.DataFrame  # (P, J), features of each pattern, dummies in full
+    attributes: pd.DataFrame  # (S, K), features of each store, dummies in full
+    source: str = "file"  # or "rossmann", "simulated"
+    truth: dict[str, Any] | None = None  # of simulated sales
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of all J + K features.
-
-        Returns
-        -------
-        tuple of str
-            Those of the calendar first.
-        """
+        """Names of all J + K features, those of the calendar first."""
         return (*self.calendar.columns, *self.attributes.columns)
 
-    @property
-    def simulated(self) -> bool:
-        """Whether the sales were simulated.
-
-        Returns
-        -------
-        bool
-            From ``source``.
-        """
-        return self.source == "simulated"
-
     def take(
-        self, stores: slice | np.ndarray | None = None, days: slice | np.ndarray | None = None
+        self, stores: slice | np.ndarray = slice(None), days: slice | np.ndarray = slice(None)
     ) -> StorePanel:
-        """Keep some stores and days; patterns and encoding stay as they are.
-
-        Parameters
-        ----------
-        stores, days : slice or array, optional
-            Positions to keep, all by default. Days must follow one another.
-
-        Returns
-        -------
-        StorePanel
-            The part, its truth included.
-        """
-        stores = slice(None) if stores is None else stores
-        days = slice(None) if days is None else days
+        """Keep some stores and days, which must follow one another; the encoding stays."""
         truth = self.truth
         if truth is not None:
             by_store = ("coef", "dispersion")
@@ -138,34 +78,15 @@ class StorePanel:
         )
 
     def observed(self, days: np.ndarray) -> StorePanel:
-        """Hide the sales of some days, as if they were still to come.
-
-        Parameters
-        ----------
-        days : array of bool, shape (T,) or (S, T)
-            Where sales stay visible.
-
-        Returns
-        -------
-        StorePanel
-            The panel with the other sales set to NaN.
-        """
+        """Keep the sales of ``days``, (T,) or (S, T), and hide the others as if still to come."""
         return replace(self, sales=np.where(days, self.sales, np.nan))
 
     def cube(self) -> np.ndarray:
-        """Features of each store and day in full, as the plain model takes them.
-
-        Returns
-        -------
-        array of float32, shape (S, T, J + K)
-            Zeros where a store has no row.
-        """
+        """Features (S, T, J + K) of each store and day, zero where a store has no row."""
         calendar = self.calendar.to_numpy(np.float32)[self.pattern]
-        store = np.broadcast_to(
-            self.attributes.to_numpy(np.float32)[:, None],
-            (*self.pattern.shape, self.attributes.shape[1]),
-        )
-        cube = np.concatenate([calendar, store], axis=-1)
+        of_store = self.attributes.to_numpy(np.float32)
+        every_day = np.repeat(of_store[:, None], self.pattern.shape[1], axis=1)
+        cube = np.concatenate([calendar, every_day], axis=-1)
         cube[self.pattern < 0] = 0
         return cube
 
@@ -183,7 +104,7 @@ def as_store_panel(frame: pd.DataFrame, *, source: str = "file") -> StorePanel:
     Returns
     -------
     StorePanel
-        Stores by days. Missing rows and closed days are unobserved.
+        Missing rows and closed days are unobserved.
 
     Raises
     ------
@@ -230,8 +151,7 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     """Parsed columns, every value fit for use."""
     require_columns(frame, _REQUIRED)
     known = (*_REQUIRED, *_OPTIONAL)
-    unknown = [str(name) for name in frame.columns if name not in known]
-    if unknown:
+    if unknown := [str(name) for name in frame.columns if name not in known]:
         raise DataError(
             f"{listed(unknown)}: unknown column{'s' * (len(unknown) > 1)} "
             f"(known: {listed(known, len(known))}); drop or rename"
@@ -245,45 +165,22 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
             frame[column] = _flag(frame, column)
     closed = frame["open"] == 0
     sales = numbers(frame, "sales", _KEYS, negative="set refunds to 0")
-    refuse(
-        frame,
-        sales.isna() & ~closed,
-        "sales",
-        "blank value{s} on an open day",
-        "fill in the sales, or set open to 0",
-        _KEYS,
-    )
-    refuse(
-        frame,
-        closed & (sales > 0),
-        "sales",
-        "value{s} above zero on a closed day",
-        "set open to 1, or sales to 0",
-        _KEYS,
-    )
-    refuse(
-        frame,
-        (sales % 1 != 0) & sales.notna(),
-        "sales",
-        "fractional value{s}",
-        "round to whole units: the model counts",
-        _KEYS,
-    )
+    blank, sold, broken = sales.isna() & ~closed, closed & (sales > 0), sales.dropna() % 1 != 0
+    for bad, what, repair in (
+        (blank, "blank value{s} on an open day", "fill in the sales, or set open to 0"),
+        (sold, "value{s} above zero on a closed day", "set open to 1, or sales to 0"),
+        (broken, "fractional value{s}", "round to whole units: the model counts"),
+    ):
+        refuse(frame, bad.reindex(frame.index, fill_value=False), "sales", what, repair, _KEYS)
     frame["sales"] = sales
     selling = frame.loc[~closed, "store"].nunique()
     if selling < 2:
         raise DataError(f"store: {selling} with an open day; at least two are needed")
     if "state_holiday" in frame:
         codes = _names(frame, "state_holiday")
-        refuse(
-            frame.assign(state_holiday=codes),
-            ~codes.isin(STATE_HOLIDAYS),
-            "state_holiday",
-            "unknown code{s}",
-            f"use {', '.join(STATE_HOLIDAYS)} (none, public holiday, Easter, Christmas)",
-            _KEYS,
-        )
-        frame["state_holiday"] = codes
+        frame["state_holiday"], odd = codes, ~codes.isin(STATE_HOLIDAYS)
+        use = f"use {', '.join(STATE_HOLIDAYS)} (none, public holiday, Easter, Christmas)"
+        refuse(frame, odd, "state_holiday", "unknown code{s}", use, _KEYS)
     return frame
 
 
@@ -325,17 +222,12 @@ def _calendar(frame: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     weekday = frame["date"].dt.day_of_week.to_numpy()
     packed = ((weekday * 2 + frame["promo"].to_numpy()) * 4 + holiday) * 2 + school
     patterns, code = np.unique(packed, return_inverse=True)
-    levels = {
-        "weekday": (patterns // 16, WEEKDAYS),
-        "state_holiday": (patterns // 2 % 4, STATE_HOLIDAYS),
-    }
     columns = {f"weekday_{name}": patterns // 16 == i for i, name in enumerate(WEEKDAYS)}
     columns["promo"] = patterns // 8 % 2
-    observed = np.unique(levels["state_holiday"][0])
+    holiday = patterns // 2 % 4
+    observed = np.unique(holiday)
     if observed.size > 1:  # one level alone is another intercept
-        columns |= {
-            f"state_holiday_{STATE_HOLIDAYS[k]}": levels["state_holiday"][0] == k for k in observed
-        }
+        columns |= {f"state_holiday_{STATE_HOLIDAYS[k]}": holiday == k for k in observed}
     if "school_holiday" in frame:
         columns["school_holiday"] = patterns % 2
     return code, pd.DataFrame(columns).astype(np.float32)
@@ -347,21 +239,14 @@ def _attributes(frame: pd.DataFrame, store: np.ndarray, first: np.ndarray) -> pd
     for name in (name for name in _ATTRIBUTES if name in frame):
         given = frame[name]
         at_first = given.iloc[first].iloc[store].set_axis(given.index)
-        refuse(
-            frame,
-            (given != at_first) & ~(given.isna() & at_first.isna()),
-            name,
-            "value{s} unlike the store's first",
-            "give each store one value",
-            _KEYS,
-        )
+        odd = (given != at_first) & ~(given.isna() & at_first.isna())
+        unlike = "value{s} unlike the store's first"
+        refuse(frame, odd, name, unlike, "give each store one value", _KEYS)
         of_store = frame.iloc[first]
         if name == "competition_distance":
             distance = numbers(of_store, name, _KEYS)
-            low = distance <= 0
-            refuse(
-                of_store, low, name, "value{s} not above zero", "leave unknown ones blank", _KEYS
-            )
+            repair = "leave unknown ones blank"
+            refuse(of_store, distance <= 0, name, "value{s} not above zero", repair, _KEYS)
             log = np.log(distance.to_numpy())
             spread = np.nanstd(log) if np.isfinite(log).any() else 0.0
             if spread > 0:  # an unknown distance counts as a middling one
@@ -374,11 +259,7 @@ def _attributes(frame: pd.DataFrame, store: np.ndarray, first: np.ndarray) -> pd
 
 
 def load_stores(
-    path: str | Path | None = None,
-    *,
-    n_stores: int = 1115,
-    n_days: int = 942,
-    seed: int = 0,
+    path: str | Path | None = None, *, n_stores: int = 1115, n_days: int = 942, seed: int = 0
 ) -> StorePanel:
     """Read daily sales of stores: Kaggle's, a file of your own, or a simulated twin.
 
@@ -393,12 +274,12 @@ def load_stores(
     n_stores, n_days : int
         How many stores and days of Kaggle's data or of the twin; a file is read whole.
     seed : int
-        Seed of the twin.
+        Of the twin.
 
     Returns
     -------
     StorePanel
-        Stores by days; ``source`` says which of the three it is.
+        Its ``source`` says which of the three it is.
 
     Raises
     ------
@@ -416,11 +297,9 @@ def load_stores(
     if path is not None and not Path(path).is_dir():
         return as_store_panel(read_table(path))
     if path is None and not os.environ.get("MARKET_BOOK_DATA"):
-        twin = simulate_stores(
-            n_stores, seed=seed, n_days=n_days, truth=StoresTruth(season=0.1, week_sd=0.06)
-        )
-        panel = as_store_panel(twin.data, source="simulated")
-        return replace(panel, truth=twin.truth)
+        truth = StoresTruth(season=0.1, week_sd=0.06)
+        twin = simulate_stores(n_stores, seed=seed, n_days=n_days, truth=truth)
+        return replace(as_store_panel(twin.data, source="simulated"), truth=twin.truth)
     frame = load_rossmann(path)
     kept = [name for name in _KAGGLE if name in frame]
     panel = as_store_panel(frame[kept].rename(columns=_KAGGLE), source="rossmann")

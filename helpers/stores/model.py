@@ -1,10 +1,10 @@
-"""The hierarchical model of many stores in NumPyro: plain, collapsed, and how it is fitted."""
+"""The hierarchical model of many stores in NumPyro: plain, collapsed, and its guide."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,101 +17,40 @@ with warnings.catch_warnings():
     import numpyro.distributions as dist
     from numpyro import handlers
 
-if TYPE_CHECKING:
-    pass
-
-#: Sites of the population (all stores share them) and of the stores.
+#: Sites of the population, which all stores share.
 POPULATION = ("dispersion_mean", "dispersion_sd", "coef_mean", "coef_sd")
-
-STORE = ("dispersion_z", "coef_z")
-
-#: Standard deviation of a log scale from which on it counts as vague.
-_VAGUE = 0.2
 
 Params = dict[str, Any]
 
 
-def population(n_features: int) -> dict[str, jax.Array]:
-    r"""Sample what all stores share, with the priors of the source.
-
-    .. math:: m_j \sim \text{Normal}(0, 1), \quad s_j \sim \text{HalfNormal}(2), \quad
-        m_d \sim \text{Normal}(4, 1), \quad s_d \sim \text{HalfNormal}(1).
-
-    Parameters
-    ----------
-    n_features : int
-        Number of coefficients of a store.
-
-    Returns
-    -------
-    dict of array
-        By site, ``POPULATION``.
-
-    References
-    ----------
-    :cite:`wilhelm_bhm`
-    """
+def _store_parameters(n_stores: int, n_features: int) -> tuple[jax.Array, jax.Array]:
+    """Coefficients (S, F) and log dispersions (S,) of stores with the priors of the source."""
     with numpyro.plate("features", n_features, dim=-1):
         coef_mean = numpyro.sample("coef_mean", dist.Normal(0.0, 1.0))
         coef_sd = numpyro.sample("coef_sd", dist.HalfNormal(2.0))
-    return {
-        "dispersion_mean": numpyro.sample("dispersion_mean", dist.Normal(4.0, 1.0)),
-        "dispersion_sd": numpyro.sample("dispersion_sd", dist.HalfNormal(1.0)),
-        "coef_mean": coef_mean,
-        "coef_sd": coef_sd,
-    }
-
-
-def store_parameters(n_stores: int, n_features: int) -> tuple[jax.Array, jax.Array]:
-    r"""Sample coefficients and log dispersions of stores, not centred.
-
-    .. math:: \theta_{ij} = m_j + s_j z_{ij}, \qquad d_i = m_d + s_d z_i,
-
-    with :math:`z_{ij} \sim \text{Normal}(0, 1)` and :math:`z_i \sim \text{Normal}(0, 0.1)`.
-
-    Parameters
-    ----------
-    n_stores, n_features : int
-        How many.
-
-    Returns
-    -------
-    coef : array, shape (S, F)
-        Coefficients.
-    dispersion : array, shape (S,)
-        Log dispersions.
-    """
-    shared = population(n_features)
+    dispersion_mean = numpyro.sample("dispersion_mean", dist.Normal(4.0, 1.0))
+    dispersion_sd = numpyro.sample("dispersion_sd", dist.HalfNormal(1.0))
     with numpyro.plate("stores", n_stores, dim=-2):
-        dispersion_z = numpyro.sample("dispersion_z", dist.Normal(jnp.zeros((n_stores, 1)), 0.1))
+        dispersion_z = numpyro.sample("dispersion_z", dist.Normal(0.0, 0.1))
         with numpyro.plate("features", n_features, dim=-1):
             coef_z = numpyro.sample("coef_z", dist.Normal(0.0, 1.0))
-    return transform(shared | {"dispersion_z": dispersion_z, "coef_z": coef_z})
+    coef = coef_mean + coef_sd * coef_z
+    dispersion = dispersion_mean + dispersion_sd * dispersion_z[:, 0]
+    return numpyro.deterministic("coef", coef), numpyro.deterministic("dispersion", dispersion)
 
 
 def transform(values: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """Coefficients and log dispersions from values of the sites.
+    """Coefficients and log dispersions of stores from draws of the sites, such as a guide's.
 
     Parameters
     ----------
     values : mapping of str to array
-        ``POPULATION`` and ``STORE``, draws in front.
+        By site, draws in front.
 
     Returns
     -------
-    coef : array, shape (..., S, F)
-        Coefficients.
-    dispersion : array, shape (..., S)
-        Log dispersions.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> zero, one = np.zeros((2, 1)), np.ones((2, 3))
-    >>> coef, dispersion = transform({"coef_mean": one[0], "coef_sd": one[0], "coef_z": one,
-    ...     "dispersion_mean": 4.0, "dispersion_sd": 1.0, "dispersion_z": zero})
-    >>> coef.tolist(), dispersion.tolist()
-    ([[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]], [4.0, 4.0])
+    tuple of array
+        Coefficients (..., S, F) and log dispersions (..., S).
     """
     mean, sd = (values[f"coef_{part}"][..., None, :] for part in ("mean", "sd"))
     d_mean, d_sd = (jnp.asarray(values[f"dispersion_{part}"])[..., None] for part in ("mean", "sd"))
@@ -119,34 +58,11 @@ def transform(values: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
     return coef, d_mean + d_sd * values["dispersion_z"][..., 0]
 
 
-def likelihood(mean: jax.Array, dispersion: jax.Array, family: str) -> dist.Distribution:
-    r"""Distribution of a day's sales.
-
-    As the source's code has it, NB1: :math:`\text{Var}(y) = \mu (1 + e^d)`; as its text has it,
-    NB2: :math:`\text{Var}(y) = \mu + \mu^2 e^{-d}`.
-
-    Parameters
-    ----------
-    mean : array
-        Mean :math:`\mu`.
-    dispersion : array
-        Log dispersion :math:`d`, of a shape that goes with the mean's.
-    family : {"nb1", "nb2"}
-        Which of the two.
-
-    Returns
-    -------
-    numpyro.distributions.Distribution
-        Gamma-Poisson.
-
-    Examples
-    --------
-    >>> round(float(likelihood(jnp.array(100.0), jnp.array(0.0), "nb1").variance))
-    200
-    """
-    if family == "nb1":
+def _likelihood(mean, dispersion, family):
+    if family == "nb1":  # as in the source's code: variance mean * (1 + exp(d))
         rate = jnp.exp(-dispersion)
         return dist.GammaPoisson(mean * rate, rate)
+    # as in the source's text: variance mean + mean^2 exp(-d)
     return dist.NegativeBinomial2(mean, jnp.exp(dispersion))
 
 
@@ -160,40 +76,31 @@ def plain_model(features: jax.Array, sales: jax.Array, *, family: str = "nb1") -
     sales : array, shape (S, T)
         Sales, NaN where not observed.
     family : {"nb1", "nb2"}
-        As :func:`likelihood`.
+        Variance linear or quadratic in the mean.
+
+    References
+    ----------
+    :cite:`wilhelm_bhm`
     """
     n_stores, n_days, n_features = features.shape
-    coef, dispersion = store_parameters(n_stores, n_features)
+    coef, dispersion = _store_parameters(n_stores, n_features)
     observed = jnp.isfinite(sales)
-    predictor = jnp.einsum("stf,sf->st", features, coef)
-    mean = jnp.exp(jnp.where(observed, predictor, 0.0))
+    log_mean = jnp.einsum("stf,sf->st", features, coef)
+    mean = jnp.exp(jnp.where(observed, log_mean, 0.0))
     with (
-        numpyro.plate("all_stores", n_stores, dim=-2),
+        numpyro.plate("stores", n_stores, dim=-2),
         numpyro.plate("days", n_days, dim=-1),
         handlers.mask(mask=observed),
     ):
         numpyro.sample(
             "sales",
-            likelihood(mean, dispersion[:, None], family),
+            _likelihood(mean, dispersion[:, None], family),
             obs=jnp.where(observed, sales, 0.0),
         )
 
 
-def predictor_of(cells: Mapping[str, jax.Array], coef: jax.Array) -> jax.Array:
-    """Log mean of each store and pattern.
-
-    Parameters
-    ----------
-    cells : mapping of str to array
-        ``Cells.arrays()``.
-    coef : array, shape (..., S, F)
-        Coefficients.
-
-    Returns
-    -------
-    array, shape (..., S, P)
-        The linear predictor.
-    """
+def _predictor(cells, coef):
+    """Log mean of each store and pattern."""
     n_calendar = cells["calendar"].shape[1]
     constant = (coef[..., n_calendar:] * cells["attributes"]).sum(-1, keepdims=True)
     return coef[..., :n_calendar] @ cells["calendar"].T + constant
@@ -223,7 +130,7 @@ def _tabulated_jvp(primals, tangents):
     return value + slope * (t - inside), slope * tangents[1]
 
 
-def log_likelihood(
+def _log_likelihood(
     cells: Mapping[str, jax.Array], coef: jax.Array, dispersion: jax.Array, family: str
 ) -> jax.Array:
     r"""Log likelihood of each store from its cells.
@@ -231,24 +138,8 @@ def log_likelihood(
     NB1, with :math:`u = \log\mu - d`:
     :math:`\sum_c h_c(u) - n_c e^u \log(1 + e^d) - Y_c \log(1 + e^{-d})`. NB2, with
     :math:`r = e^d`: :math:`h(d) + \sum_c Y_c \log \mu_c + n_c r d - (n_c r + Y_c) \log(r + \mu_c)`.
-
-    Parameters
-    ----------
-    cells : mapping of str to array
-        ``Cells.arrays()``.
-    coef : array, shape (S, F)
-        Coefficients.
-    dispersion : array, shape (S,)
-        Log dispersions.
-    family : {"nb1", "nb2"}
-        As the cells were counted.
-
-    Returns
-    -------
-    array, shape (S,)
-        Equal to the sum of the days' log probabilities.
     """
-    eta, d = predictor_of(cells, coef), dispersion[:, None]
+    eta, d = _predictor(cells, coef), dispersion[:, None]
     n, total = cells["n"], cells["total"]
     if family == "nb1":
         u = eta - d
@@ -271,14 +162,17 @@ def collapsed_model(cells: Mapping[str, jax.Array], *, family: str = "nb1") -> N
     family : {"nb1", "nb2"}
         As the cells were counted.
     """
-    n_stores, n_features = cells["n"].shape[0], _n_features(cells)
-    coef, dispersion = store_parameters(n_stores, n_features)
-    with numpyro.plate("all_stores", n_stores, dim=-1):
-        numpyro.factor("sales", log_likelihood(cells, coef, dispersion, family))
+    n_stores, n_features = _shape(cells)
+    coef, dispersion = _store_parameters(n_stores, n_features)
+    with numpyro.plate("stores", n_stores, dim=-2):
+        of_store = _log_likelihood(cells, coef, dispersion, family)
+        numpyro.factor("sales", of_store[:, None])
 
 
-def _n_features(cells) -> int:
-    return cells["calendar"].shape[1] + cells["attributes"].shape[1]
+def _shape(cells) -> tuple[int, int]:
+    """Stores and features."""
+    n_features = cells["calendar"].shape[1] + cells["attributes"].shape[1]
+    return cells["n"].shape[0], n_features
 
 
 def mean_field(*data: Any, **_: Any) -> None:
@@ -291,10 +185,8 @@ def mean_field(*data: Any, **_: Any) -> None:
     **_ : object
         Options of the model, which do not matter here.
     """
-    if isinstance(data[0], Mapping):
-        n_stores, n_features = data[0]["n"].shape[0], _n_features(data[0])
-    else:
-        n_stores, _, n_features = data[0].shape
+    first = data[0]
+    n_stores, n_features = _shape(first) if isinstance(first, Mapping) else first.shape[::2]
 
     def normal(name, loc, scale, log=False):
         loc = numpyro.param(f"{name}_loc", loc)
@@ -311,50 +203,3 @@ def mean_field(*data: Any, **_: Any) -> None:
         with numpyro.plate("features", n_features, dim=-1):
             shape = n_stores, n_features
             normal("coef_z", jnp.zeros(shape), jnp.full(shape, 0.5))
-
-
-def check_guide(model: Callable, guide: Callable, *data: Any) -> None:
-    """Refuse a guide whose sites or shapes are not the model's.
-
-    NumPyro only warns of a misspelt site, and broadcasts a wrong shape in silence.
-
-    Parameters
-    ----------
-    model, guide : callable
-        To compare.
-    *data : arrays
-        What both take.
-
-    Raises
-    ------
-    ValueError
-        If a site is missing, unknown or of another shape; the message names it.
-
-    Examples
-    --------
-    >>> check_guide(lambda: numpyro.sample("a", dist.Normal(0, 1)), lambda: None)
-    Traceback (most recent call last):
-    ValueError: guide: site a is missing
-    """
-    shapes = []
-    for program in (model, guide):
-        seeded = handlers.seed(program, jax.random.PRNGKey(0))
-        trace = {}
-
-        def run(program=seeded, trace=trace):
-            for name, site in handlers.trace(program).get_trace(*data).items():
-                if site["type"] == "sample" and not site["is_observed"]:
-                    trace[name] = jnp.shape(site["value"])
-
-        jax.eval_shape(run)
-        shapes.append(trace)
-    wanted, given = shapes
-    for name in (*wanted, *given):
-        if name not in given:
-            raise ValueError(f"guide: site {name} is missing")
-        if name not in wanted:
-            raise ValueError(f"guide: site {name} is not in the model")
-        if wanted[name] != given[name]:
-            raise ValueError(
-                f"guide: site {name} has shape {given[name]}, in the model {wanted[name]}"
-            )

@@ -3,7 +3,8 @@ r"""A structured posterior of the store model: stores normal given the populatio
 With enough days a store's likelihood is close to a normal one in its coefficients and log
 dispersion :math:`\beta_i`. Given what the stores share, :math:`\phi`, each :math:`\beta_i` is then
 normal, and integrating it out leaves a density of :math:`\phi` alone. Newton's method finds its
-peak; its curvature there gives a normal posterior of :math:`\phi`. NumPy, double precision.
+peak; its curvature there gives a normal posterior of :math:`\phi`: a Laplace approximation, as in
+INLA, TMB and lme4. NumPy, double precision.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from scipy.special import expit
 from helpers.stores.cells import HALF_WIDTH, Cells
 
 _HALVINGS = 12
-
 _PART = 150  # stores that a first search looks at
 
 
@@ -26,63 +26,23 @@ class Structured:
 
     The vector :math:`\phi = (m, \log s)` holds means and log standard deviations over stores of
     the F coefficients and of the log dispersion, which comes last; :math:`\beta_i` likewise.
-
-    Attributes
-    ----------
-    cells : Cells
-        What the stores sold.
-    mean, log_sd : array, shape (F + 1,)
-        Peak of the population's posterior.
-    covariance : array, shape (2F + 2, 2F + 2)
-        Covariance of :math:`\phi`.
-    beta : array, shape (S, F + 1)
-        Where the stores' likelihoods are expanded.
-    gradient : array, shape (S, F + 1)
-        Their gradients there.
-    precision : array, shape (S, F + 1, F + 1)
-        Their curvatures there.
-    iterations : int
-        Newton steps taken.
     """
 
     cells: Cells
-    mean: np.ndarray
+    mean: np.ndarray  # (F + 1,), with log_sd the peak of the population's posterior
     log_sd: np.ndarray
-    covariance: np.ndarray
-    beta: np.ndarray
-    gradient: np.ndarray
-    precision: np.ndarray
+    covariance: np.ndarray  # (2F + 2, 2F + 2), of phi
+    beta: np.ndarray  # (S, F + 1), where the stores' likelihoods are expanded
+    gradient: np.ndarray  # (S, F + 1)
+    precision: np.ndarray  # (S, F + 1, F + 1), their curvatures
     iterations: int
 
     def given(self, mean: np.ndarray, log_sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Stores' posterior, the population known.
-
-        Parameters
-        ----------
-        mean, log_sd : array, shape (F + 1,)
-            The population.
-
-        Returns
-        -------
-        centre : array, shape (S, F + 1)
-            Means.
-        covariance : array, shape (S, F + 1, F + 1)
-            Covariances.
-        """
-        weight = np.exp(-2 * log_sd)
-        covariance = np.linalg.inv(self.precision + np.diag(weight))
-        pull = _times(self.precision, self.beta) + self.gradient + weight * mean
-        return _times(covariance, pull), covariance
+        """Means (S, F + 1) and covariances of the stores' posterior, the population known."""
+        return _given((self.beta, self.gradient, self.precision), mean, log_sd)
 
     def sample(self, n_draws: int, *, seed: int) -> dict[str, np.ndarray]:
         """Draw population and stores together.
-
-        Parameters
-        ----------
-        n_draws : int
-            Draws.
-        seed : int
-            Seed.
 
         Returns
         -------
@@ -106,76 +66,26 @@ class Structured:
             beta[k] = centre + _times(root, noise)
             log_density[k] -= 0.5 * (noise**2).sum()
             log_density[k] -= np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
-        return {
-            "coef": beta[..., :-1],
-            "dispersion": beta[..., -1],
-            "mean": phi[:, :size],
-            "log_sd": phi[:, size:],
-            "log_density": log_density,
-        }
+        population = {"mean": phi[:, :size], "log_sd": phi[:, size:], "log_density": log_density}
+        return {"coef": beta[..., :-1], "dispersion": beta[..., -1]} | population
 
     def elbo(self, n_draws: int, *, seed: int) -> np.ndarray:
-        """Log joint density less log posterior density, by draw; the ELBO is their mean.
-
-        Parameters
-        ----------
-        n_draws : int
-            Draws.
-        seed : int
-            Seed.
-
-        Returns
-        -------
-        array, shape (D,)
-            In nats, for all stores together.
-        """
+        """Log joint density less log posterior density, by draw; the ELBO is their mean."""
         draws = self.sample(n_draws, seed=seed)
-        log_joint = [
-            log_density(self.cells, np.concatenate([coef, d[:, None]], axis=1), mean, log_sd)
-            for coef, d, mean, log_sd in zip(
-                *(draws[name] for name in ("coef", "dispersion", "mean", "log_sd")), strict=True
-            )
-        ]
-        return np.array(log_joint) - draws["log_density"]
+        beta = np.concatenate([draws["coef"], draws["dispersion"][..., None]], axis=-1)
+        at = zip(beta, draws["mean"], draws["log_sd"], strict=True)
+        return np.array([log_density(self.cells, *one) for one in at]) - draws["log_density"]
 
     def stores(self, cells: Cells) -> Structured:
-        """Fit other stores with the population kept as it is.
-
-        Parameters
-        ----------
-        cells : Cells
-            Sales of the other stores, of the same features; few days or none will do.
-
-        Returns
-        -------
-        Structured
-            The same population with the other stores.
-
-        Raises
-        ------
-        ValueError
-            If the features are others.
-        """
+        """Fit other stores of the same features, the population kept; few days or none will do."""
         if cells.features != self.cells.features:
             raise ValueError("the stores must have the features of the fitted ones")
         beta = np.broadcast_to(self.mean, (len(cells.n), self.mean.size))
         return replace(self, cells=cells, beta=beta).expanded(self.mean, self.log_sd)
 
     def expanded(self, mean: np.ndarray, log_sd: np.ndarray) -> Structured:
-        """Expand the stores' likelihoods at their peaks under another population.
-
-        Parameters
-        ----------
-        mean, log_sd : array, shape (F + 1,)
-            The other population.
-
-        Returns
-        -------
-        Structured
-            The same population with the likelihoods expanded elsewhere.
-        """
-        beta = newton(self.cells, self.beta, mean, _diagonal(log_sd), 100)
-        _, gradient, precision = _expand(self.cells, beta)
+        """Expand the stores' likelihoods at their peaks under another population."""
+        beta, gradient, precision = _step(self.cells, self.beta, mean, log_sd, 100)
         return replace(self, beta=beta, gradient=gradient, precision=precision)
 
 
@@ -183,33 +93,28 @@ def _times(matrices, vectors):
     return (matrices @ vectors[..., None])[..., 0]
 
 
+def _given(state, mean, log_sd):
+    """Means and covariances of stores given the population, likelihoods expanded at a state."""
+    beta, gradient, precision = state
+    weight = np.exp(-2 * log_sd)
+    covariance = np.linalg.inv(precision + np.diag(weight))
+    return _times(covariance, _times(precision, beta) + gradient + weight * mean), covariance
+
+
 def priors(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Priors of the population in terms of :math:`\\phi`; the dispersion comes last.
-
-    Parameters
-    ----------
-    size : int
-        Coefficients and dispersion, F + 1.
-
-    Returns
-    -------
-    mean : array
-        Prior mean of each mean, whose prior standard deviation is one.
-    scale : array
-        Scale of each standard deviation's half-normal prior.
-    """
+    """Prior means of means, and half-normal scales of sds; the last is the dispersion's."""
     mean, scale = np.zeros(size), np.full(size, 2.0)
     mean[-1], scale[-1] = 4.0, 0.1
     return mean, scale
 
 
 def log_density(cells: Cells, beta: np.ndarray, mean: np.ndarray, log_sd: np.ndarray) -> float:
-    """Log joint density of sales, stores and population, standard deviations as logarithms.
+    """Log joint density of sales, stores and population, constants included.
 
     Parameters
     ----------
     cells : Cells
-        Sales.
+        What the stores sold.
     beta : array, shape (S, F + 1)
         Coefficients and log dispersion of each store.
     mean, log_sd : array, shape (F + 1,)
@@ -218,7 +123,7 @@ def log_density(cells: Cells, beta: np.ndarray, mean: np.ndarray, log_sd: np.nda
     Returns
     -------
     float
-        The log density, constants included.
+        With standard deviations as logarithms.
     """
     log_two_pi = np.log(2 * np.pi)
     z = (beta - mean) * np.exp(-log_sd)
@@ -234,10 +139,7 @@ def _log_prior(mean, log_sd) -> float:
 
 
 def _series(h, t):
-    """Value, slope and curvature of Chebyshev series at t, a straight line outside [-1, 1].
-
-    Clenshaw's recurrence, differentiated twice.
-    """
+    """Value, slope and curvature by Clenshaw's recurrence; a straight line outside [-1, 1]."""
     inside = np.clip(t, -1, 1)
     twice = 2 * inside
     b1, b2, s1, s2, c1, c2 = (np.zeros_like(inside) for _ in range(6))
@@ -271,10 +173,8 @@ def _values(cells: Cells, beta: np.ndarray):
         uu, ud = curve - rest, -alpha * high
         dd2 = -(alpha + total) * high * (1 - high)
         return value, du, (dd - du).sum(1), uu, ud - uu, (uu - 2 * ud + dd2).sum(1)
-    h, slope, curve = (
-        part[:, 0] / HALF_WIDTH**k
-        for k, part in enumerate(_series(cells.h, (d - cells.centre) / HALF_WIDTH))
-    )
+    series = _series(cells.h, (d - cells.centre) / HALF_WIDTH)
+    h, slope, curve = (part[:, 0] / HALF_WIDTH**k for k, part in enumerate(series))
     r, share = np.exp(d), expit(eta - d)
     size = n * r
     rest = size * np.logaddexp(0, eta - d) + total * np.logaddexp(0, d - eta)
@@ -294,8 +194,7 @@ def _expand(cells: Cells, beta: np.ndarray):
     n_stores, size = beta.shape
     j = x.shape[1]
     gradient = np.concatenate([de @ x, de.sum(1, keepdims=True) * a, dd[:, None]], axis=1)
-    weight = np.maximum(-ee, 0.0)
-    precision = np.empty((n_stores, size, size))
+    weight, precision = np.maximum(-ee, 0.0), np.empty((n_stores, size, size))
     pairs = (x[:, :, None] * x[:, None, :]).reshape(len(x), j * j)
     precision[:, :j, :j] = (weight @ pairs).reshape(n_stores, j, j)
     cross = (weight @ x)[:, :, None] * a[:, None, :]
@@ -308,36 +207,12 @@ def _expand(cells: Cells, beta: np.ndarray):
     return value, gradient, precision
 
 
-def newton(
-    cells: Cells,
-    beta: np.ndarray,
-    mean: np.ndarray,
-    precision: np.ndarray,
-    steps: int,
-    *,
-    reach: float = np.inf,
-) -> np.ndarray:
-    """Newton steps to the peak of each store's posterior under a normal prior, never downhill.
+def newton(cells: Cells, beta, mean, precision, steps: int, *, reach=np.inf) -> np.ndarray:
+    """Newton steps to each store's peak under a normal prior, never downhill.
 
-    Parameters
-    ----------
-    cells : Cells
-        Sales.
-    beta : array, shape (S, F + 1)
-        Coefficients and log dispersion to start from.
-    mean : array, shape (F + 1,) or (S, F + 1)
-        Prior means.
-    precision : array, shape (F + 1, F + 1)
-        Prior precision.
-    steps : int
-        Steps at most; fewer if nothing moves any more.
-    reach : float
-        Longest step of a coefficient.
-
-    Returns
-    -------
-    array, shape (S, F + 1)
-        Where the steps lead.
+    ``beta`` (S, F + 1) is where they start, ``mean`` (F + 1,) or (S, F + 1) and ``precision``
+    (F + 1, F + 1) are the prior's, ``reach`` is the longest step of a coefficient. They end when
+    nothing moves any more.
     """
     mean = np.broadcast_to(mean, beta.shape)
 
@@ -375,8 +250,10 @@ def newton(
     return beta
 
 
-def _diagonal(log_sd):
-    return np.diag(np.exp(-2 * log_sd))
+def _step(cells, beta, mean, log_sd, steps=1):
+    """Newton steps under a population, and the likelihoods expanded where they end."""
+    beta = newton(cells, beta, mean, np.diag(np.exp(-2 * log_sd)), steps)
+    return beta, *_expand(cells, beta)[1:]
 
 
 def _population_terms(state, mean, log_sd):
@@ -384,25 +261,16 @@ def _population_terms(state, mean, log_sd):
     beta, gradient, precision = state
     size, n_stores = mean.size, len(beta)
     weight = np.exp(-2 * log_sd)
-    curvature = precision + np.diag(weight)
-    root = np.linalg.cholesky(curvature)
-    covariance = np.linalg.inv(curvature)
-    pull = _times(precision, beta) + gradient + weight * mean
-    centre = _times(covariance, pull)
-    off = centre - mean
-    shift = centre - beta
+    root = np.linalg.cholesky(precision + np.diag(weight))
+    centre, covariance = _given(state, mean, log_sd)
+    off, shift = centre - mean, centre - beta
     value = (shift * (gradient - 0.5 * _times(precision, shift))).sum()
     value -= 0.5 * (weight * off**2).sum() + n_stores * log_sd.sum()
     value -= np.log(np.diagonal(root, axis1=1, axis2=2)).sum()
     square = (off**2 + np.diagonal(covariance, axis1=1, axis2=2)).sum(0)
     prior_mean, scale = priors(size)
     ratio = (np.exp(log_sd) / scale) ** 2
-    slope = np.concatenate(
-        [
-            weight * off.sum(0) - (mean - prior_mean),
-            weight * square - n_stores + 1 - ratio,
-        ]
-    )
+    slope = weight * off.sum(0) - (mean - prior_mean), weight * square - n_stores + 1 - ratio
     summed = covariance.sum(0)
     tilted = (covariance * off[:, None, :]).sum(0)
     both = (covariance * off[:, :, None] * off[:, None, :]).sum(0)
@@ -410,20 +278,18 @@ def _population_terms(state, mean, log_sd):
     ml = 2 * weight[:, None] * tilted * weight - 2 * np.diag(weight * off.sum(0))
     ll = weight[:, None] * (4 * both + 2 * (covariance**2).sum(0)) * weight
     ll -= np.diag(2 * weight * square + 2 * ratio)
-    return value + _log_prior(mean, log_sd), slope, np.block([[mm, ml], [ml.T, ll]])
+    curvature = np.block([[mm, ml], [ml.T, ll]])
+    return value + _log_prior(mean, log_sd), np.concatenate(slope), curvature
 
 
 def _em_step(state, mean, log_sd, *, diagonal=False):
     """Closed-form update of the population from the stores' posterior, or its mean field."""
-    beta, gradient, precision = state
-    weight = np.exp(-2 * log_sd)
+    weight, n_stores = np.exp(-2 * log_sd), len(state[0])
     if diagonal:
-        centre, variance = beta, 1 / (np.diagonal(precision, axis1=1, axis2=2) + weight)
+        centre, variance = state[0], 1 / (np.diagonal(state[2], axis1=1, axis2=2) + weight)
     else:
-        covariance = np.linalg.inv(precision + np.diag(weight))
-        centre = _times(covariance, _times(precision, beta) + gradient + weight * mean)
+        centre, covariance = _given(state, mean, log_sd)
         variance = np.diagonal(covariance, axis1=1, axis2=2)
-    n_stores = len(beta)
     prior_mean, scale = priors(mean.size)
     mean = (weight * centre.sum(0) + prior_mean) / (n_stores * weight + 1)
     square = ((centre - mean) ** 2 + variance).sum(0)
@@ -437,13 +303,8 @@ def _start(cells: Cells) -> np.ndarray:
     """Ridge regression of each store's cell means, and its moment estimate of dispersion."""
     overall = cells.total.sum() / max(cells.n.sum(), 1.0)
     mean = (cells.total + 0.5) / (cells.n + 0.5 / max(overall, 0.5))
-    x = np.concatenate(
-        [
-            np.broadcast_to(cells.calendar, (len(cells.n), *cells.calendar.shape)),
-            np.broadcast_to(cells.attributes[:, None], (*cells.n.shape, cells.attributes.shape[1])),
-        ],
-        axis=-1,
-    )
+    shape, parts = cells.n.shape, (cells.calendar, cells.attributes[:, None])
+    x = np.concatenate([np.broadcast_to(p, (*shape, p.shape[-1])) for p in parts], axis=-1)
     weighted = x * cells.n[..., None]
     gram = weighted.transpose(0, 2, 1) @ x + 0.1 * np.eye(x.shape[-1])
     right = (weighted * np.log(mean)[..., None]).sum(1)
@@ -459,34 +320,22 @@ def _start(cells: Cells) -> np.ndarray:
 def fit_mean_field(cells: Cells, *, steps: int = 10) -> dict[str, np.ndarray]:
     """Variational EM: the mean field of each store, and the population's best point.
 
-    Parameters
-    ----------
-    cells : Cells
-        What the stores sold.
-    steps : int
-        Rounds over all stores, one Newton step of each store in a round; four times as many
-        over a part of them come first.
-
-    Returns
-    -------
-    dict of array
-        ``mean`` and ``log_sd`` (F + 1,) of the population, ``beta`` (S, F + 1), the stores'
-        centres, and ``curvature`` (S, F + 1), of their likelihoods.
+    Each round takes one Newton step of each store; four times as many rounds over a part of the
+    stores come first. ``beta`` has the stores' centres, ``curvature`` that of their likelihoods.
     """
     beta, mean, log_sd = _first(cells)
 
     def rounds(cells, beta, mean, log_sd, number):
         for _ in range(number):
-            beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
-            state = beta, *_expand(cells, beta)[1:]
-            mean, log_sd = _em_step(state, mean, log_sd, diagonal=True)
+            state = _step(cells, beta, mean, log_sd)
+            beta, (mean, log_sd) = state[0], _em_step(state, mean, log_sd, diagonal=True)
         return beta, mean, log_sd
 
     few = slice(None, None, max(1, len(beta) // _PART))
     _, mean, log_sd = rounds(cells.take(few), beta[few], mean, log_sd, 4 * steps)
     beta, mean, log_sd = rounds(cells, beta, mean, log_sd, steps)
-    beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
-    curvature = np.diagonal(_expand(cells, beta)[2], axis1=1, axis2=2)
+    beta, _, precision = _step(cells, beta, mean, log_sd)
+    curvature = np.diagonal(precision, axis1=1, axis2=2)
     return {"mean": mean, "log_sd": log_sd, "beta": beta, "curvature": curvature}
 
 
@@ -510,7 +359,7 @@ def fit_structured(cells: Cells, *, max_steps: int = 60, tolerance: float = 0.01
     max_steps : int
         Newton steps of the population at most, each time.
     tolerance : float
-        Stop when no step of the population exceeds this many posterior standard deviations.
+        Longest last step of the population, in posterior standard deviations.
 
     Returns
     -------
@@ -539,26 +388,26 @@ def fit_structured(cells: Cells, *, max_steps: int = 60, tolerance: float = 0.01
         few = slice(None, None, stride)
         _, mean, log_sd, _ = _search(cells.take(few), beta[few], mean, log_sd, 6, max_steps, 0.1)
     em_steps = 1 if stride > 1 else 6
-    beta, mean, log_sd, steps = _search(cells, beta, mean, log_sd, em_steps, max_steps, tolerance)
-    beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
-    state = beta, *_expand(cells, beta)[1:]
+    beta, mean, log_sd, taken = _search(cells, beta, mean, log_sd, em_steps, max_steps, tolerance)
+    state = _step(cells, beta, mean, log_sd)
     curvature = _population_terms(state, mean, log_sd)[2]
     eigen, vectors = np.linalg.eigh(-curvature)
     # no direction is vaguer than a standard deviation of two: the priors see to that
     covariance = (vectors / np.maximum(eigen, 0.25)) @ vectors.T
-    return Structured(cells, mean, log_sd, covariance, *state, steps)
+    beta, gradient, precision = state
+    return Structured(cells, mean, log_sd, covariance, beta, gradient, precision, taken)
 
 
 def _search(cells, beta, mean, log_sd, em_steps, max_steps, tolerance):
     """Peak of the population's posterior: closed-form steps, then Newton's."""
     size = mean.size
     for _ in range(em_steps):
-        beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
-        mean, log_sd = _em_step((beta, *_expand(cells, beta)[1:]), mean, log_sd)
+        beta, *rest = _step(cells, beta, mean, log_sd)
+        mean, log_sd = _em_step((beta, *rest), mean, log_sd)
     damping = 0.0
     for taken in range(1, max_steps + 1):
-        beta = newton(cells, beta, mean, _diagonal(log_sd), 1)
-        state = beta, *_expand(cells, beta)[1:]
+        state = _step(cells, beta, mean, log_sd)
+        beta = state[0]
         value, slope, curvature = _population_terms(state, mean, log_sd)
         eigen, vectors = np.linalg.eigh(-curvature)
         while True:

@@ -14,54 +14,26 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STATE_HOLIDAYS = ("0", "a", "b", "c")
 _KEYS = ("date", "store")
 _REQUIRED = ("date", "store", "sales", "open", "promo")
-_CALENDAR = ("weekday", "promo", "state_holiday", "school_holiday")
 _ATTRIBUTES = ("competition_distance", "store_type", "assortment", "promo2")
 _OPTIONAL = ("state_holiday", "school_holiday", *_ATTRIBUTES)
-
-_YEAR_DAYS = 365.25
 
 
 @dataclass(frozen=True)
 class StoresTruth:
-    """Population from which :func:`simulate_stores` draws its stores.
-
-    Effects are on the scale of log sales; a ``_sd`` says how much stores differ in it.
+    """Population of :func:`simulate_stores`; a ``_sd`` says how much stores differ.
 
     Attributes
     ----------
-    level, level_sd : float
-        Log sales on a plain day.
-    weekday : tuple of float
-        Effects of Monday to Sunday.
-    weekday_sd : tuple of float
-        Their standard deviations over stores.
-    promo, promo_sd : float
-        Effect of a promotion.
-    state_holiday : tuple of float
-        Effects of a public holiday, Easter and Christmas against none.
-    state_holiday_sd : float
-        Their standard deviation over stores.
-    school_holiday, school_holiday_sd : float
-        Effect of school holidays.
-    distance : float
-        Effect of a competitor's log distance, by standard deviation.
-    store_type : tuple of float
-        Effects of types a to d.
-    assortment : tuple of float
-        Effects of assortments a to c.
-    promo2 : float
-        Effect of a store's taking part in the long promotion.
-    dispersion, dispersion_sd : float
-        Log dispersion :math:`d`: the variance of a day is :math:`\\mu (1 + e^d)`.
-    season : float
-        Amplitude of a season with a peak in December, which the model here lacks.
-    week_sd : float
-        Standard deviation of a shock that a store's week shares, which no model there has.
-
-    Examples
-    --------
-    >>> StoresTruth(promo=0.2).promo
-    0.2
+    level, weekday, promo, state_holiday, school_holiday : float or tuple of float
+        Effects on log sales: a plain day; Monday to Sunday; a promotion; a public holiday,
+        Easter and Christmas against none; school holidays.
+    distance, store_type, assortment, promo2 : float or tuple of float
+        Of a competitor's log distance, by standard deviation; of types a to d; of assortments a
+        to c; of the long promotion.
+    dispersion : float
+        :math:`d`, where the variance of a day is :math:`\\mu (1 + e^d)`.
+    season, week_sd : float
+        Amplitude of a season that peaks in December; sd of a shock that a store's week shares.
     """
 
     level: float = 8.65
@@ -85,11 +57,7 @@ class StoresTruth:
 
 
 def simulate_stores(
-    n_stores: int = 1115,
-    *,
-    seed: int,
-    n_days: int = 942,
-    truth: StoresTruth | None = None,
+    n_stores: int = 1115, *, seed: int, n_days: int = 942, truth: StoresTruth | None = None
 ) -> Simulation:
     r"""Simulate a chain whose days, gaps and sizes resemble Rossmann's.
 
@@ -101,11 +69,11 @@ def simulate_stores(
     Parameters
     ----------
     n_stores : int
-        Stores, at least 6.
+        At least 6.
     seed : int
-        Seed of everything random.
+        For everything random.
     n_days : int
-        Days from 2013-01-01, at least 360 if every kind of holiday is to occur.
+        Days from 2013-01-01, at least 14, and 360 if every kind of holiday is to occur.
     truth : StoresTruth, optional
         The population.
 
@@ -116,11 +84,6 @@ def simulate_stores(
         ``coef`` of shape (S, F) and ``dispersion`` of shape (S,), and the population's
         ``population``. ``expected`` has ``mean``, shape (S, T), also for closed days.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer than 6 stores or 14 days.
-
     Examples
     --------
     >>> market = simulate_stores(6, seed=1, n_days=400)
@@ -129,7 +92,7 @@ def simulate_stores(
     """
     if n_stores < 6 or n_days < 14:
         raise ValueError(f"{n_stores} stores, {n_days} days: at least 6 and 14 are needed")
-    truth = StoresTruth() if truth is None else truth
+    truth = truth or StoresTruth()
     rng = np.random.default_rng(seed)
     dates = pd.date_range("2013-01-01", periods=n_days)
     always = np.zeros(n_stores, bool)  # open on Sundays and holidays
@@ -137,10 +100,9 @@ def simulate_stores(
     attributes = _draw_attributes(n_stores, always, rng)
     weekday = dates.day_of_week.to_numpy()
     promo = ((dates - pd.Timestamp("2012-12-31")).days // 7 % 2 == 0) & (weekday < 5)
-    holiday = np.stack([_state_holidays(dates, region) for region in range(4)])
-    school = np.stack([_school_holidays(dates, region) for region in range(4)])
     region = rng.integers(4, size=n_stores)
-    holiday, school = holiday[region], school[region]
+    of_region = (np.stack([days(dates, k) for k in range(4)]) for days in (_state, _school))
+    holiday, school = (days[region] for days in of_region)
 
     coef, features = _draw_coefficients(n_stores, truth, rng)
     dispersion = rng.normal(truth.dispersion, truth.dispersion_sd, n_stores)
@@ -157,7 +119,7 @@ def simulate_stores(
         chosen = [f"{name}_{value}" for value in attributes[name]]
         mean += np.array([by_name[c][i] for i, c in enumerate(chosen)])[:, None]
     day = dates.day_of_year.to_numpy()
-    season = np.cos(2 * np.pi * (day - 355) / _YEAR_DAYS)
+    season = np.cos(2 * np.pi * (day - 355) / 365.25)
     week = (np.arange(n_days) + dates[0].weekday()) // 7  # they begin on Monday
     shock = rng.normal(0, truth.week_sd, (n_stores, week[-1] + 1))
     mean = np.exp(mean + truth.season * np.maximum(season, -0.3) ** 3 + shock[:, week])
@@ -169,26 +131,19 @@ def simulate_stores(
     gap = rng.random(n_stores) < 0.16
     rows[np.ix_(gap, (dates >= "2014-07-01") & (dates < "2015-01-01"))] = False
     where, when = np.nonzero(rows)
-    data = pd.DataFrame(
-        {
-            "date": dates[when],
-            "store": where + 1,
-            "sales": np.where(is_open, sales, 0)[where, when],
-            "open": is_open[where, when].astype(np.int8),
-            "promo": promo[when].astype(np.int8),
-            "school_holiday": school[where, when].astype(np.int8),
-            "state_holiday": np.array(STATE_HOLIDAYS)[holiday[where, when]],
-        }
-    )
+    columns = {
+        "sales": np.where(is_open, sales, 0),
+        "open": is_open.astype(np.int8),
+        "promo": np.broadcast_to(promo, rows.shape).astype(np.int8),
+        "school_holiday": school.astype(np.int8),
+        "state_holiday": np.array(STATE_HOLIDAYS)[holiday],
+    }
+    columns = {name: values[where, when] for name, values in columns.items()}
+    data = pd.DataFrame({"date": dates[when], "store": where + 1} | columns)
     data = data.join(attributes, on=data["store"] - 1)
     return Simulation(
         data=data[[*_REQUIRED, *_OPTIONAL]],
-        truth={
-            "features": features,
-            "coef": coef,
-            "dispersion": dispersion,
-            "population": truth,
-        },
+        truth={"features": features, "coef": coef, "dispersion": dispersion, "population": truth},
         expected={"mean": mean},
     )
 
@@ -205,14 +160,8 @@ def _draw_attributes(n_stores, always, rng) -> pd.DataFrame:
     distance[rng.random(n_stores) < 0.003] = np.nan
     promo2 = (rng.random(n_stores) < 0.51).astype(int)
     promo2[:2] = 0, 1
-    return pd.DataFrame(
-        {
-            "competition_distance": distance,
-            "store_type": kinds,
-            "assortment": assortment,
-            "promo2": promo2,
-        }
-    )
+    columns = (distance, kinds, assortment, promo2)
+    return pd.DataFrame(dict(zip(_ATTRIBUTES, columns, strict=True)))
 
 
 def _draw_coefficients(n_stores, truth, rng) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -239,8 +188,8 @@ def _draw_coefficients(n_stores, truth, rng) -> tuple[np.ndarray, tuple[str, ...
     return np.concatenate(list(blocks.values()), axis=1), names
 
 
-def _state_holidays(dates: pd.DatetimeIndex, region: int) -> np.ndarray:
-    """Code of each day: 0 none, 1 public, 2 Easter, 3 Christmas; some only in some regions."""
+def _state(dates: pd.DatetimeIndex, region: int) -> np.ndarray:
+    """Holiday of each day: 0 none, 1 public, 2 Easter, 3 Christmas; some only in some regions."""
     from dateutil.easter import easter
 
     code = np.zeros(dates.size, int)
@@ -256,8 +205,8 @@ def _state_holidays(dates: pd.DatetimeIndex, region: int) -> np.ndarray:
     return code
 
 
-def _school_holidays(dates: pd.DatetimeIndex, region: int) -> np.ndarray:
-    """Four seasons of holidays, the summer's at another time in each region."""
+def _school(dates: pd.DatetimeIndex, region: int) -> np.ndarray:
+    """Four seasons of school holidays, the summer's at another time in each region."""
     day = dates.day_of_year.to_numpy()
     summer = 172 + 12 * region
     away = (day <= 5) | (day >= 357) | ((day >= 84) & (day <= 97))

@@ -1,4 +1,4 @@
-"""Stochastic variational inference, step by step or resumed."""
+"""Stochastic variational inference and NUTS, with NumPyro's parts."""
 
 from __future__ import annotations
 
@@ -14,31 +14,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from helpers.stores.cells import Cells
-from helpers.stores.model import (
-    _VAGUE,
-    POPULATION,
-    STORE,
-    Params,
-    check_guide,
-    log_likelihood,
-    transform,
-)
+from helpers.stores.cells import ARRAYS, Cells
+from helpers.stores.model import Params, _log_likelihood, handlers, numpyro
 from helpers.stores.posterior import Structured, fit_mean_field, priors
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # tqdm warns where notebooks lack widgets
-    import numpyro
-    from numpyro import handlers
-    from numpyro.infer import MCMC, NUTS, SVI, TraceMeanField_ELBO
-    from numpyro.infer.util import log_density
+    from numpyro.infer import MCMC, NUTS, SVI, Trace_ELBO, TraceMeanField_ELBO
 
 if TYPE_CHECKING:
     import xarray as xr
 
+_VAGUE = 0.2  # standard deviation of a log scale from which on it counts as vague
+
 
 def cosine(rate: float, steps: int) -> Callable[[jax.Array], jax.Array]:
-    """Learning rate that falls from ``rate`` to zero like half a cosine.
+    """Learning rate that falls to zero like half a cosine.
 
     Parameters
     ----------
@@ -62,18 +53,32 @@ def cosine(rate: float, steps: int) -> Callable[[jax.Array], jax.Array]:
 
 @dataclass(frozen=True)
 class Fit:
-    """What :func:`run_svi` returns.
-
-    Attributes
-    ----------
-    params : dict of array
-        Parameters of the guide.
-    losses : array, shape (steps,)
-        Loss of each step from one particle, in nats for all data.
-    """
+    """Parameters of a guide, and the loss of each step in nats for all data."""
 
     params: Params
     losses: np.ndarray
+
+
+def _check_guide(model: Callable, guide: Callable, *data: Any) -> None:
+    """Refuse a guide whose sites or shapes are not the model's.
+
+    NumPyro only warns of a misspelt site, and broadcasts a wrong shape in silence.
+    """
+
+    def sites(program):
+        seeded = handlers.seed(program, jax.random.PRNGKey(0))
+        trace = handlers.trace(seeded).get_trace(*data).items()
+        return {k: s["value"] for k, s in trace if s["type"] == "sample" and not s["is_observed"]}
+
+    wanted, given = (jax.eval_shape(partial(sites, program)) for program in (model, guide))
+    for name in wanted | given:
+        if name not in given:
+            raise ValueError(f"guide: site {name} is missing")
+        if name not in wanted:
+            raise ValueError(f"guide: site {name} is not in the model")
+        if given[name].shape != wanted[name].shape:
+            shapes = f"{given[name].shape}, in the model {wanted[name].shape}"
+            raise ValueError(f"guide: site {name} has shape {shapes}")
 
 
 def run_svi(
@@ -87,45 +92,32 @@ def run_svi(
     loss: Any = None,
     stable: bool = False,
     chunk: int = 100,
-    plateau: float | None = None,
-    patience: int = 3,
     checkpoint: str | Path | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Fit:
-    """Fit a guide by stochastic variational inference, with NumPyro's parts.
-
-    Steps run in compiled chunks. After each one the state can be kept, so that a run that was
-    killed goes on where it was and ends with the same numbers.
+    """Fit a guide by stochastic variational inference, with NumPyro's SVI and Adam.
 
     Parameters
     ----------
     model, guide : callable
-        NumPyro programs; they must agree, see :func:`check_guide`.
+        NumPyro programs, which :func:`_check_guide` compares first.
     *data : arrays
         What both take, as arrays or containers of arrays.
-    steps : int
-        Steps at most.
-    seed : int
-        Seed.
+    steps, seed : int
+        Number of steps, seed of the guide's draws.
     rate : float or callable
         Learning rate of Adam, or a schedule such as :func:`cosine`.
     start : dict of array, optional
         Parameters of the guide to start from.
     loss : numpyro.infer.ELBO, optional
-        The objective; by default the ELBO from one particle, divergences in closed form where
-        they are known.
+        By default the ELBO from one particle, divergences in closed form where they are known.
     stable : bool
         Skip steps whose loss or gradient is not finite, instead of an error.
     chunk : int
-        Steps between two looks at the loss.
-    plateau : float, optional
-        Stop when the mean loss of a chunk has not fallen by this much, in nats, for
-        ``patience`` chunks. By default all steps run.
-    patience : int
-        See ``plateau``.
+        Steps that are compiled together.
     checkpoint : str or pathlib.Path, optional
-        File that holds the state after each chunk. A run that finds it goes on from it. Of
-        several processes the first writes it, and all must see it.
+        File that holds the state after each chunk. A run that finds it goes on from it and ends
+        with the same numbers. Of several processes the first writes it, and all must see it.
     progress : callable, optional
         Called after each chunk with the step and its mean loss.
 
@@ -137,14 +129,13 @@ def run_svi(
     Raises
     ------
     ValueError
-        If model and guide disagree, ``steps`` or ``chunk`` is no positive number, or the
-        checkpoint is of another fit.
+        If model and guide disagree, a number is not positive, or the checkpoint is of another fit.
     FloatingPointError
         If the loss is not finite and the run not ``stable``.
     """
     if min(steps, chunk) < 1:
         raise ValueError(f"steps={steps}, chunk={chunk}: at least 1 each")
-    check_guide(model, guide, *data)
+    _check_guide(model, guide, *data)
     svi = SVI(model, guide, numpyro.optim.Adam(rate), loss or TraceMeanField_ELBO())
     update = svi.stable_update if stable else svi.update
     # an argument, not a constant of the program: it may be laid over devices as the data are
@@ -162,10 +153,11 @@ def run_svi(
 
     losses: list[np.ndarray] = []
     done, path = 0, None if checkpoint is None else Path(checkpoint)
-    identity = {"seed": seed, "chunk": chunk, "shapes": _shapes(state)}
+    shapes = [tuple(jnp.shape(leaf)) for leaf in jax.tree.leaves(state)]
+    identity = {"seed": seed, "chunk": chunk, "shapes": shapes}
     if path is not None and path.is_file():
         state, losses, done = _resume(path, state, identity)
-    while done < steps and not _flat([part.mean() for part in losses], plateau, patience):
+    while done < steps:
         length = min(chunk, steps - done)
         state, part = advance(state, length, *data)
         losses.append(np.asarray(part))
@@ -189,16 +181,6 @@ def _fetch(value) -> np.ndarray:
     return np.asarray(process_allgather(value, tiled=True))
 
 
-def _shapes(state) -> list:
-    return [tuple(jnp.shape(leaf)) for leaf in jax.tree.leaves(state)]
-
-
-def _flat(means, plateau, patience) -> bool:
-    if plateau is None or len(means) <= patience:
-        return False
-    return min(means[-patience:]) > min(means[:-patience]) - plateau
-
-
 def _keep(path, state, losses, done, identity):
     """Write so that the file is the old state or the whole new one."""
     leaves = [_fetch(leaf) for leaf in jax.tree.leaves(state)]
@@ -214,15 +196,13 @@ def _resume(path, state, identity):
     if any(kept[name] != value for name, value in identity.items()):
         raise ValueError(f"{path}: checkpoint of another fit; name another file or delete it")
     tree = jax.tree.structure(state)
-    leaves = [
-        jax.device_put(leaf, getattr(like, "sharding", None))
-        for leaf, like in zip(kept["leaves"], jax.tree.leaves(state), strict=True)
-    ]
+    pairs = zip(kept["leaves"], jax.tree.leaves(state), strict=True)
+    leaves = [jax.device_put(leaf, getattr(like, "sharding", None)) for leaf, like in pairs]
     return jax.tree.unflatten(tree, leaves), kept["losses"], kept["done"]
 
 
 def mean_field_start(cells: Cells, *, steps: int = 10) -> Params:
-    """Parameters of :func:`mean_field` near its optimum, by variational EM.
+    """Parameters of the mean field near its optimum, by variational EM.
 
     Parameters
     ----------
@@ -245,12 +225,7 @@ def mean_field_start(cells: Cells, *, steps: int = 10) -> Params:
     mean_scale = 1 / np.sqrt(curvature.sum(0) + 1)
     sd_scale = 1 / np.sqrt((curvature * (z**2 + z_scale**2)).sum(0) * sd**2 + 2)
     log_sd = log_sd + np.r_[np.zeros(sd.size - 1), np.log(10)]
-    parts = {
-        "mean_loc": mean,
-        "mean_scale": mean_scale,
-        "sd_loc": log_sd,
-        "sd_scale": sd_scale,
-    }
+    parts = {"mean_loc": mean, "mean_scale": mean_scale, "sd_loc": log_sd, "sd_scale": sd_scale}
     start = {f"coef_{name}": value[:-1] for name, value in parts.items()}
     start |= {f"dispersion_{name}": value[-1] for name, value in parts.items()}
     for name, value in {"z_loc": z, "z_scale": z_scale}.items():
@@ -258,82 +233,32 @@ def mean_field_start(cells: Cells, *, steps: int = 10) -> Params:
     return {name: jnp.asarray(value, jnp.float32) for name, value in start.items()}
 
 
-def guide_draws(
-    guide: Callable, params: Params, *data: Any, n_draws: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Draw coefficients and dispersions from a fitted guide.
-
-    Parameters
-    ----------
-    guide : callable
-        Such as :func:`mean_field`.
-    params : dict of array
-        Its parameters.
-    *data : arrays
-        What it takes.
-    n_draws : int
-        Draws.
-    seed : int
-        Seed.
-
-    Returns
-    -------
-    dict of array
-        ``coef`` (D, S, F) and ``dispersion`` (D, S), and the sites of the population.
-    """
-    program = handlers.substitute(guide, data=params)
-
-    def one(key):
-        trace = handlers.trace(handlers.seed(program, key)).get_trace(*data)
-        values = {name: trace[name]["value"] for name in (*POPULATION, *STORE)}
-        coef, dispersion = transform(values)
-        shared = {name: values[name] for name in POPULATION}
-        return shared | {"coef": coef, "dispersion": dispersion}
-
-    keys = jax.random.split(jax.random.PRNGKey(seed), n_draws)
-    draws = jax.jit(lambda keys: jax.lax.map(one, keys))(keys)
-    return {name: np.asarray(value) for name, value in draws.items()}
-
-
 def evaluate_elbo(
     model: Callable, guide: Callable, params: Params, *data: Any, n_draws: int, seed: int
 ) -> np.ndarray:
-    """Log joint density less log density of the guide, draw by draw; the ELBO is their mean.
+    """ELBO of a guide from each of some draws; their mean estimates it.
 
     Parameters
     ----------
-    model, guide : callable
-        NumPyro programs.
-    params : dict of array
-        Parameters of the guide.
+    model, guide, params : callable, callable and dict of array
+        NumPyro programs, and the guide's parameters.
     *data : arrays
         What both take.
-    n_draws : int
-        Draws, one after the other, so that memory does not grow with them.
-    seed : int
-        Seed.
+    n_draws, seed : int
+        Number of draws and their seed.
 
     Returns
     -------
     array, shape (D,)
         In nats, for all data.
     """
-    program = handlers.substitute(guide, data=params)
-
-    def one(key, *data):
-        seeded = handlers.seed(program, key)
-        trace = handlers.trace(seeded).get_trace(*data)
-        values = {k: site["value"] for k, site in trace.items() if site["type"] == "sample"}
-        log_guide = sum(
-            site["fn"].log_prob(site["value"]).sum()
-            for site in trace.values()
-            if site["type"] == "sample"
-        )
-        return log_density(model, data, {}, values)[0] - log_guide
-
     keys = jax.random.split(jax.random.PRNGKey(seed), n_draws)
-    run = jax.jit(lambda keys, *data: jax.lax.map(lambda key: one(key, *data), keys))
-    return np.asarray(run(keys, *data), dtype=float)
+
+    @jax.jit  # one after the other, so that memory does not grow with the draws
+    def run(keys, params, *data):
+        return jax.lax.map(lambda key: -Trace_ELBO().loss(key, params, model, guide, *data), keys)
+
+    return np.asarray(run(keys, params, *data), dtype=float)
 
 
 def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tuple]:
@@ -343,18 +268,8 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
     logarithm has a long tail; it enters as :math:`|x|`, with a normal prior of :math:`x`, which is
     what half-normal means, and a hyperbolic sine that reaches from its peak to its prior. Means
     given the scales, and stores given both, are normal without a further approximation, so that
-    what is funnel-shaped becomes round.
-
-    Parameters
-    ----------
-    fit : Structured
-        What :func:`helpers.stores.posterior.fit_structured` returns.
-
-    Returns
-    -------
-    callable
-        From population coordinates (2F + 2,) and store coordinates (S, F + 1) to the log
-        density, less that of the standard normal's constant, and the parameters they stand for.
+    what is funnel-shaped becomes round. The function that is returned takes population coordinates
+    (2F + 2,) and store coordinates (S, F + 1), and returns the parameters they stand for, too.
     """
     size = fit.mean.size
     prior_mean, scale = priors(size)
@@ -373,8 +288,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
     pull = (precision @ wide.beta[rows, some, None])[..., 0] + wide.gradient[rows, some]
     total_precision = np.eye(size) + (pick.transpose(0, 2, 1) @ precision @ pick).sum(0)
     total_pull = prior_mean + (pull[:, None] @ pick)[:, 0].sum(0)
-    names = ("n", "total", "h", "centre", "calendar", "attributes")
-    cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in names}
+    cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in ARRAYS}
     solve = partial(jax.scipy.linalg.solve_triangular, lower=True)
 
     def density(w, e):
@@ -394,7 +308,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
         z = solve(lower, (own - tie @ mean + e[rows, some])[..., None], trans=1)[..., 0]
         z = jnp.asarray(e).at[rows, some].set(z)
         beta = mean + sd * z
-        value = log_likelihood(cells, beta[:, :-1], beta[:, -1], fit.cells.family).sum()
+        value = _log_likelihood(cells, beta[:, :-1], beta[:, -1], fit.cells.family).sum()
         value -= 0.5 * ((z**2).sum() + ((mean - prior_mean) ** 2).sum() + ((sd / scale) ** 2).sum())
         value += jnp.where(vague, jnp.log(jnp.cosh(bend * w[size:])), log_clear).sum()
         value -= jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)).sum()
@@ -416,18 +330,15 @@ def sample_nuts(
     ----------
     fit : Structured
         What :func:`helpers.stores.posterior.fit_structured` returns.
-    draws, tune, chains : int
-        Kept draws a chain, tuning draws a chain, number of chains, one after the other.
-    seed : int
-        Seed.
+    draws, tune, chains, seed : int
+        Kept draws and tuning draws of a chain; chains, one after the other; their seed.
     target_accept : float
         Target acceptance rate.
 
     Returns
     -------
     xarray.DataTree
-        ``posterior`` with ``mean`` and ``log_sd`` of the population, ``coef`` and
-        ``dispersion`` of the stores; ``sample_stats`` with ``diverging`` and ``n_steps``.
+        ``mean`` and ``log_sd`` of the population, ``coef`` and ``dispersion`` of the stores.
     """
     import arviz as az  # large, and only needed here
 
@@ -439,36 +350,22 @@ def sample_nuts(
             target_accept_prob=target_accept,
             max_tree_depth=5,  # once around a standard normal
         )
-        mcmc = MCMC(
-            kernel,
-            num_warmup=tune,
-            num_samples=draws,
-            num_chains=chains,
-            chain_method="sequential",
-            progress_bar=False,
-        )
+        sizes = {"num_warmup": tune, "num_samples": draws, "num_chains": chains}
+        mcmc = MCMC(kernel, **sizes, chain_method="sequential", progress_bar=False)
         rng = np.random.default_rng(seed)
-        start = {
-            "w": rng.standard_normal((chains, 2 * size)),
-            "e": rng.standard_normal((chains, n_stores, size)),
-        }
-        if chains == 1:
-            start = {name: value[0] for name, value in start.items()}
-        mcmc.run(
-            jax.random.PRNGKey(seed),
-            init_params=jax.tree.map(jnp.asarray, start),
-            extra_fields=("diverging", "num_steps"),
-        )
-        coordinates = mcmc.get_samples(group_by_chain=True)
+        shapes = {"w": (2 * size,), "e": (n_stores, size)}
+        many = () if chains == 1 else (chains,)
+        start = {k: jnp.asarray(rng.standard_normal((*many, *s))) for k, s in shapes.items()}
+        extra = ("diverging", "num_steps")
+        mcmc.run(jax.random.PRNGKey(seed), init_params=start, extra_fields=extra)
         back = jax.jit(lambda q: jax.lax.map(lambda one: density(one["w"], one["e"])[1], q))
-        parts = [back({k: v[c] for k, v in coordinates.items()}) for c in range(chains)]
-        values = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
-        stats = {k: np.asarray(v) for k, v in mcmc.get_extra_fields(group_by_chain=True).items()}
-    posterior = {
-        "mean": values["mean"],
-        "log_sd": values["log_sd"],
-        "coef": values["beta"][..., :-1],
-        "dispersion": values["beta"][..., -1],
-    }
-    statistics = {"diverging": stats["diverging"], "n_steps": stats["num_steps"]}
-    return az.from_dict({"posterior": posterior, "sample_stats": statistics})
+        values = {
+            name: np.asarray(value).reshape(chains, draws, *value.shape[1:])
+            for name, value in back(mcmc.get_samples()).items()
+        }
+        found = mcmc.get_extra_fields(group_by_chain=True)
+        stats = {name: np.asarray(found[name]) for name in extra}
+    beta = values.pop("beta")
+    posterior = values | {"coef": beta[..., :-1], "dispersion": beta[..., -1]}
+    stats["n_steps"] = stats.pop("num_steps")
+    return az.from_dict({"posterior": posterior, "sample_stats": stats})

@@ -109,7 +109,7 @@ def test_kaggles_files_and_the_twin(market, tmp_path, monkeypatch):
     assert load_stores(n_stores=5, n_days=100).sales.shape == (5, 100)
     monkeypatch.delenv("MARKET_BOOK_DATA")
     twin = load_stores(n_stores=8, n_days=400, seed=2)
-    assert twin.simulated and twin.truth["coef"].shape == (8, 23)
+    assert twin.source == "simulated" and twin.truth["coef"].shape == (8, 23)
     assert twin.take(stores=slice(3)).truth["dispersion"].shape == (3,)
 
 

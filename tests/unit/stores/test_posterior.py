@@ -6,14 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpyro.infer import Predictive
 
 from helpers.stores.cells import contrasts, count_cells
 from helpers.stores.load import as_store_panel
-from helpers.stores.model import mean_field
-from helpers.stores.posterior import fit_mean_field, fit_structured
+from helpers.stores.model import mean_field, transform
+from helpers.stores.posterior import (
+    _expand,
+    _start,
+    fit_mean_field,
+    fit_structured,
+    newton,
+)
 from helpers.stores.posterior import log_density as joint_density
 from helpers.stores.simulate import simulate_stores
-from helpers.stores.svi import guide_draws, mean_field_start, whitened_log_density
+from helpers.stores.svi import mean_field_start, whitened_log_density
 
 pytestmark = pytest.mark.usefixtures("single_precision")
 
@@ -88,7 +95,17 @@ def test_whitened_density_has_the_right_jacobian(structured, cells):
 
 def test_draws_of_the_guide_have_the_sites_of_the_model(cells):
     start = mean_field_start(cells)
-    draws = guide_draws(mean_field, start, cells.arrays(), n_draws=50, seed=1)
-    assert draws["coef"].shape == (50, 24, 23) and draws["dispersion"].shape == (50, 24)
+    draw = Predictive(mean_field, params=start, num_samples=50)
+    coef, dispersion = transform(draw(jax.random.PRNGKey(1), cells.arrays()))
+    assert coef.shape == (50, 24, 23) and dispersion.shape == (50, 24)
     beta = fit_mean_field(cells)["beta"]
-    np.testing.assert_allclose(draws["coef"].mean(0)[:, :6], beta[:, :6], atol=0.1)
+    np.testing.assert_allclose(coef.mean(0)[:, :6], beta[:, :6], atol=0.1)
+
+
+@pytest.mark.parametrize("reach", [np.inf, 2.0])
+def test_newton_ends_at_a_peak(cells, reach):
+    beta = _start(cells)
+    mean, precision = beta.mean(0), np.eye(24)
+    found = newton(cells, beta, mean, precision, 100, reach=reach)
+    slope = _expand(cells, found)[1] - (found - mean) @ precision
+    assert np.abs(slope).max() < 1e-3
