@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from dateutil.easter import easter
 
-from helpers.data.simulation import Simulation
+from helpers.data.simulation import Simulation, persistent
 from helpers.media.transforms import adstock, media_contribution, saturated
 
 _SOURCE_CHANNELS = {
@@ -90,8 +90,8 @@ def simulate_media_mix(
     names = list(_SOURCE_CHANNELS.values())
     years = np.arange(n_weeks) / 52.18
 
-    demand = _walk(demand_rng.standard_normal((n_weeks, 1)), truth.demand_memory)[:, 0]
-    own = _walk(spend_rng.standard_normal((n_weeks, len(names))), 0.3)
+    demand = persistent(demand_rng.standard_normal((n_weeks, 1)), truth.demand_memory)[:, 0]
+    own = persistent(spend_rng.standard_normal((n_weeks, len(names))), 0.3)
     middle = np.log(truth.spend) + np.outer(years - years.mean(), truth.trend)
     spend = np.exp(middle + own * truth.spend_sd + confounding * demand[:, None]).round(2)
 
@@ -123,14 +123,6 @@ def simulate_media_mix(
     )
     known = asdict(truth) | {"names": names, "alpha": np.asarray(truth.alpha)}
     return Simulation(data, known | {"lam": lam, "beta": beta}, expected)
-
-
-def _walk(noise: np.ndarray, memory: float) -> np.ndarray:
-    """First-order autoregression with unit variance, along the first axis."""
-    path = noise.copy()
-    for t in range(1, len(noise)):
-        path[t] = memory * path[t - 1] + np.sqrt(1 - memory**2) * noise[t]
-    return path
 
 
 # Month and day; or month, weekday (Monday is 0), which of them (-1 the last) and days after it.

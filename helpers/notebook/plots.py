@@ -46,12 +46,8 @@ def plot_two_series(
     ----------
     dates : sequence of datetime, length n
         Days.
-    sales : array, shape (n, 2)
-        Sales; NaN leaves a gap.
-    ads : array, shape (n, 2), optional
-        Ads; a day is shaded where it is above zero.
-    fitted : array, shape (n, 2), optional
-        Fitted mean, drawn over the sales.
+    sales, ads, fitted : array, shape (n, 2)
+        Sales (NaN leaves a gap); ads, shaded where above zero; fitted mean, drawn over the sales.
     cities : sequence of str
         Names of the two cities.
     unit : str
@@ -66,18 +62,11 @@ def plot_two_series(
     ------
     ValueError
         If an array is not of shape (n, 2).
-
-    Examples
-    --------
-    >>> days = np.arange("2024-01-01", "2024-01-11", dtype="datetime64[D]")
-    >>> figure = plot_two_series(days, np.ones((10, 2)), cities=("Ulm", "Bonn"))
-    >>> [axes.get_title(loc="left") for axes in figure.axes]
-    ['Ulm', 'Bonn']
     """
-    dates = np.asarray(dates, dtype="datetime64[ns]")
+    days = np.asarray(dates, dtype="datetime64[ns]")
     for name, values in {"sales": sales, "ads": ads, "fitted": fitted}.items():
-        if values is not None and np.shape(values) != (dates.size, 2):
-            raise ValueError(f"{name}: shape {np.shape(values)}, expected ({dates.size}, 2)")
+        if values is not None and np.shape(values) != (days.size, 2):
+            raise ValueError(f"{name}: shape {np.shape(values)}, expected ({days.size}, 2)")
     half_day = np.timedelta64(12, "h")
     figure, panels = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True)
     for c, axes in enumerate(panels):
@@ -85,18 +74,18 @@ def plot_two_series(
         if ads is not None:
             for i, (first, last) in enumerate(_runs(np.asarray(ads)[:, c] > 0)):
                 axes.axvspan(
-                    dates[first] - half_day,
-                    dates[last] + half_day,
+                    days[first] - half_day,
+                    days[last] + half_day,
                     facecolor=COLOURS["counterfactual"],
                     alpha=0.35,
                     linewidth=0,
                     label="ads run" if i == 0 else None,
                 )
         if fitted is None:
-            axes.plot(dates, np.asarray(sales)[:, c], color=style["color"], linewidth=1.0)
+            axes.plot(days, np.asarray(sales)[:, c], color=style["color"], linewidth=1.0)
         else:
             axes.plot(
-                dates,
+                days,
                 np.asarray(sales)[:, c],
                 ".",
                 color=COLOURS["data"],
@@ -104,7 +93,7 @@ def plot_two_series(
                 rasterized=True,
                 label="sales",
             )
-            axes.plot(dates, np.asarray(fitted)[:, c], color=style["color"], label="model")
+            axes.plot(days, np.asarray(fitted)[:, c], color=style["color"], label="model")
         axes.set_title(cities[c], loc="left")
         axes.set_ylabel(unit)
         if axes.get_legend_handles_labels()[0]:
@@ -148,21 +137,14 @@ def plot_path(
     ------
     ValueError
         If ``estimate`` is not of shape (3, n).
-
-    Examples
-    --------
-    >>> days = np.arange("2024-01-01", "2024-01-11", dtype="datetime64[D]")
-    >>> figure = plot_path(days, np.zeros((3, 10)), days=[2])
-    >>> figure.axes[0].get_ylabel()
-    'shared shock (orders a day)'
     """
-    dates = np.asarray(dates, dtype="datetime64[ns]")
-    if np.shape(estimate) != (3, dates.size):
-        raise ValueError(f"estimate: shape {np.shape(estimate)}, expected (3, {dates.size})")
+    at = np.asarray(dates, dtype="datetime64[ns]")
+    if np.shape(estimate) != (3, at.size):
+        raise ValueError(f"estimate: shape {np.shape(estimate)}, expected (3, {at.size})")
     mean, lower, upper = estimate
     figure, axes = plt.subplots()
     axes.fill_between(
-        dates,
+        at,
         lower,
         upper,
         color=COLOURS["posterior"],
@@ -170,13 +152,13 @@ def plot_path(
         linewidth=0,
         label=f"{INTERVAL:.0%} interval",
     )
-    axes.plot(dates, mean, color=COLOURS["posterior"], label="mean")
+    axes.plot(at, mean, color=COLOURS["posterior"], label="mean")
     if truth is not None:
-        axes.plot(dates, truth, "--", color=COLOURS["truth"], linewidth=1.0, label="truth")
+        axes.plot(at, truth, "--", color=COLOURS["truth"], linewidth=1.0, label="truth")
     if len(days):
         axes.plot(
-            dates[days],
-            np.asarray(mean)[days],
+            at[list(days)],
+            np.asarray(mean)[list(days)],
             "v",
             color=COLOURS["decision"],
             label=days_label,
@@ -184,80 +166,6 @@ def plot_path(
     axes.set_ylabel(ylabel)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0)
     _date_axis(axes)
-    return figure
-
-
-def plot_forest(
-    estimates: Mapping[str, np.ndarray],
-    *,
-    truth: float | Sequence[float] | None = None,
-    cities: Sequence[str] = ("A", "B"),
-    xlabel: str = "lift (orders a day)",
-) -> Figure:
-    """Estimates of several models, one row each, first model on top.
-
-    Parameters
-    ----------
-    estimates : mapping of str to array, shape (3,) or (3, 2)
-        Centre, lower and upper bound; with two columns, one for each city.
-    truth : float or pair of float, optional
-        True value, or one for each city.
-    cities : sequence of str
-        Names of the two cities, for the legend.
-    xlabel : str
-        Quantity with its unit.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Assign it, so that the notebook shows it once.
-
-    Raises
-    ------
-    ValueError
-        If an estimate has another shape, or the shapes differ.
-
-    Examples
-    --------
-    >>> figure = plot_forest({"naive": [20, 10, 30], "joint": [58, 50, 66]}, truth=60)
-    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    ['naive', 'joint']
-    """
-    shapes = {np.shape(value) for value in estimates.values()}
-    if len(shapes) != 1 or not shapes <= {(3,), (3, 2)}:
-        raise ValueError(f"estimates: shapes {sorted(shapes)}, expected one of (3,) or (3, 2)")
-    values = np.stack([np.reshape(value, (3, -1)) for value in estimates.values()])
-    n_rows, _, n_cities = values.shape
-    single = {"color": COLOURS["posterior"], "marker": "o"}
-    figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.45 * n_rows * max(1, 0.75 * n_cities)))
-    rows = np.arange(n_rows)
-    for c in range(n_cities):
-        style = single if n_cities == 1 else CITY_STYLES[c]
-        centre, lower, upper = values[:, :, c].T
-        position = rows + (0 if n_cities == 1 else (-0.15, 0.15)[c])
-        axes.hlines(position, lower, upper, color=style["color"])
-        axes.plot(
-            centre,
-            position,
-            style["marker"],
-            color=style["color"],
-            label=f"{INTERVAL:.0%} interval" if n_cities == 1 else cities[c],
-        )
-        if truth is not None:
-            name = "truth" if n_cities == 1 else f"truth {cities[c]}"
-            line = np.broadcast_to(truth, n_cities)[c]
-            axes.axvline(
-                line,
-                color=COLOURS["truth"] if n_cities == 1 else style["color"],
-                linestyle="--" if c == 0 else ":",
-                linewidth=1.2,
-                label=name,
-            )
-    axes.set_yticks(rows, list(estimates))
-    axes.set_ylim(n_rows - 0.5, -0.5)
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel(xlabel)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0)
     return figure
 
 
@@ -475,7 +383,7 @@ def _draw_graph(nodes, places, texts_of):
         plates[" × ".join(plate)] = (*within.min(0), *within.max(0) + 1)
     for size in (12, 11, 10, 9, 8, 7):
         for text in texts:
-            text.set_size(size)
+            text.set_fontsize(size)
         half = np.array([text.get_window_extent().size for text in texts]) / figure.dpi / 2
         half += 0.35 * size / 72
         width = np.array([2 * half[places[:, 0] == c, 0].max(initial=0) for c in range(n_columns)])

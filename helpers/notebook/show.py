@@ -53,13 +53,12 @@ def source_of(piece: Callable) -> str:
     """Source of a function or class without its docstrings."""
     source = textwrap.dedent(inspect.getsource(piece))
     lines = source.splitlines()
+    dropped: set[int] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
             first = node.body[0]
-            lines[first.lineno - 1 : first.end_lineno] = [None] * (
-                first.end_lineno - first.lineno + 1
-            )
-    return "\n".join(line for line in lines if line is not None).strip("\n")
+            dropped.update(range(first.lineno - 1, first.end_lineno or first.lineno))
+    return "\n".join(line for i, line in enumerate(lines) if i not in dropped).strip("\n")
 
 
 def _private_pieces(piece: Callable) -> list[Callable]:
@@ -68,7 +67,7 @@ def _private_pieces(piece: Callable) -> list[Callable]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(piece)))
     names = dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
     found = (getattr(module, name, None) for name in names if name.startswith("_"))
-    return [one for one in found if getattr(one, "__module__", None) == module.__name__]
+    return [one for one in found if one and getattr(one, "__module__", None) == piece.__module__]
 
 
 def priors(model: Any, *data: Any, notes: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -114,7 +113,7 @@ def _with_dims(variable, model) -> str:
     def shown(value):
         if value.name:
             return value.name
-        above = [one.name for one in ancestors([value]) if one in model.free_RVs]
+        above = [str(one.name) for one in ancestors([value]) if one in model.free_RVs]
         if above:
             return f"f({', '.join(above)})"
         return f"{value.eval():.3g}" if value.type.ndim == 0 else "one each"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
+from cycler import cycler
 from IPython.core.interactiveshell import InteractiveShell
 
 #: Okabe-Ito colours by role; a line style or marker repeats every distinction.
@@ -40,7 +43,7 @@ CHANNEL_STYLES = tuple(
 #: Figure width in inches; at phone width the text is then still readable.
 WIDTH = 7.2
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "date.converter": "concise",
     "figure.figsize": (WIDTH, 3.6),
     "figure.facecolor": "white",
@@ -48,7 +51,7 @@ _STYLE = {
     "savefig.facecolor": "white",
     "savefig.transparent": False,
     "axes.facecolor": "white",
-    "axes.prop_cycle": mpl.cycler(color=[COLOURS["data"], *list(COLOURS.values())[2:6]]),
+    "axes.prop_cycle": cycler(color=[COLOURS["data"], *list(COLOURS.values())[2:6]]),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,

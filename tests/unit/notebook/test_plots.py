@@ -13,7 +13,7 @@ import pytest
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.text import Annotation
 
-from helpers.notebook.plots import plot_forest, plot_model_graph, plot_path, plot_two_series
+from helpers.notebook.plots import plot_model_graph, plot_path, plot_two_series
 from helpers.notebook.style import COLOURS
 
 N = 20
@@ -77,36 +77,6 @@ def test_path_without_truth_and_days():
 def test_path_refuses_another_shape():
     with pytest.raises(ValueError, match=r"estimate: shape \(20, 3\), expected \(3, 20\)"):
         plot_path(DATES, np.zeros((N, 3)))
-
-
-def test_forest_has_the_first_model_on_top():
-    axes = plot_forest({"naive": [20, 10, 30], "joint": [58, 50, 66]}, truth=60).axes[0]
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["naive", "joint"]
-    assert axes.yaxis_inverted()
-    assert axes.lines[0].get_xdata().tolist() == [20, 58]
-    assert axes.collections[0].get_segments()[1][:, 0].tolist() == [50, 66]
-    assert axes.lines[1].get_xdata() == [60, 60]
-    assert labels(axes) == ["90% interval", "truth"]
-
-
-def test_forest_of_two_cities_has_their_truths_and_names():
-    estimate = np.array([[20, 30], [10, 20], [30, 40]])
-    axes = plot_forest({"naive": estimate}, truth=(60, 45), cities=("Ulm", "Bonn")).axes[0]
-    assert labels(axes) == ["Ulm", "truth Ulm", "Bonn", "truth Bonn"]
-    assert [line.get_xdata()[0] for line in axes.lines] == [20, 60, 30, 45]
-
-
-@pytest.mark.parametrize(
-    ("estimates", "shapes"),
-    [
-        ({"a": [1, 2]}, r"\[\(2,\)\]"),
-        ({"a": [1, 2, 3], "b": np.zeros((3, 2))}, r"\[\(3,\), \(3, 2\)\]"),
-        ({}, r"\[\]"),
-    ],
-)
-def test_forest_refuses_another_shape(estimates, shapes):
-    with pytest.raises(ValueError, match=rf"estimates: shapes {shapes}, expected one of"):
-        plot_forest(estimates)
 
 
 def city_model():
