@@ -3,56 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from helpers.prices.model import _EFFECTS, PriceData, _region_sums
+from helpers.prices.model import _EFFECTS, PriceData, _Pair, _region_sums
 
 
 def effect_draws(
-    arrays: Mapping[str, np.ndarray],
-    mean: tuple[np.ndarray, np.ndarray],
-    sd: tuple[np.ndarray, np.ndarray],
-    correlation: np.ndarray,
-    *,
-    store_sd: np.ndarray,
-    sigma: np.ndarray,
-    seed: int,
+    arrays: Mapping, mean: _Pair, sd: _Pair, rho: Any, *, store_sd: Any, sigma: Any, seed: int
 ) -> np.ndarray:
     r"""Draw what :func:`collapsed_log_density` has integrated out: the effects of regions.
 
     Given the other parameters a region's pair is normal with covariance
-    :math:`L (I + L^\top A_r L)^{-1} L^\top`, so the draws are exact.
-
-    Parameters
-    ----------
-    arrays : mapping
-        The sums of :class:`PriceData` by name.
-    mean, sd : pair of array
-        As in :func:`collapsed_log_density`, with draws first: (draws, 1) or (draws, R).
-    correlation, store_sd, sigma : array, shape (draws, 1)
-        As there; ``store_sd`` and ``correlation`` may be 0.
-    seed : int
-        Seed of the draws.
-
-    Returns
-    -------
-    array, shape (2, draws, R)
-        Intercepts and elasticities in the units of ``arrays``.
+    :math:`L (I + L^\top A_r L)^{-1} L^\top`, so the draws are exact. Arguments are as there, with
+    draws first: (draws, 1) or (draws, R). Returns intercepts and elasticities, (2, draws, R), in
+    the units of ``arrays``.
     """
     sigma = np.asarray(sigma)
     shape = sigma.shape[0], int(arrays["store_region"].max()) + 1
     member = (arrays["store_region"][:, None] == np.arange(shape[1])).astype(float)
+    rows = shape[0], len(member)
     a, b, c, u, v, _ = _region_sums(
-        arrays,
-        store_sd,
-        sigma,
-        lambda part: np.broadcast_to(part, (shape[0], len(member))) @ member,
+        arrays, store_sd, sigma, lambda part: np.broadcast_to(part, rows) @ member
     )
     precision = np.stack([np.stack([a, b], -1), np.stack([b, c], -1)], -2)
     centre = np.stack([np.broadcast_to(one, shape) for one in mean], -1)[..., None]
-    factor = _cholesky(*(np.broadcast_to(one, shape) for one in (*sd, correlation)))
+    factor = _cholesky(*(np.broadcast_to(one, shape) for one in (*sd, rho)))
     turned = factor.swapaxes(-1, -2)
     left = turned @ (np.stack([u, v], -1)[..., None] - precision @ centre)
     inner = np.linalg.inv(np.eye(2) + turned @ precision @ factor)
@@ -64,22 +42,9 @@ def effect_draws(
 def population_draws(
     posterior: xr.Dataset, data: PriceData, *, reference_price: float = 1.0
 ) -> xr.Dataset:
-    r"""Hyperparameters in the panel's units: price and income as they are.
+    """Hyperparameters in the panel's units: price and income as they are.
 
-    Parameters
-    ----------
-    posterior : xarray.Dataset
-        Posterior of :func:`elasticity_model`.
-    data : PriceData
-        The data that it was fitted to.
-    reference_price : float
-        Price at which :math:`\alpha` is the log quantity, in the panel's unit.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``alpha_intercept``, ``beta_intercept``, with income ``alpha_slope``, ``beta_slope``, then
-        ``alpha_sd``, ``beta_sd``, ``effect_correlation``, ``store_sd`` and ``residual_sd``.
+    ``reference_price`` is the price at which ``alpha`` is the log quantity, in the panel's unit.
     """
     shift = data.reference[0] - np.log(reference_price)
     line = {name: posterior[f"{name}_intercept"] for name in ("alpha", "beta")}
@@ -140,18 +105,17 @@ def region_draws(
         ``alpha`` and ``beta`` (chain, draw, region): the log quantity of a region's average
         store at price p is ``alpha + beta * log(p / reference_price)``.
     """
-    n_regions = len(data.regions)
-    shape = posterior["residual_sd"].shape
 
     def column(name):
-        if name in posterior:
-            return posterior[name].to_numpy().reshape(-1, 1)
-        return np.zeros((np.prod(shape), 1))  # no income
+        return posterior[name].to_numpy().reshape(-1, 1)
 
-    income = data.arrays.get("income", np.zeros(n_regions))
+    income, mean = data.arrays.get("income"), [column(f"{name}_intercept") for name in _EFFECTS]
+    if income is not None:
+        slopes = (column(f"{name}_slope") * income for name in _EFFECTS)
+        mean = [level + slope for level, slope in zip(mean, slopes, strict=True)]
     alpha, beta = effect_draws(
         data.arrays,
-        tuple(column(f"{name}_intercept") + column(f"{name}_slope") * income for name in _EFFECTS),
+        mean,
         (column("alpha_sd"), column("beta_sd")),
         column("effect_correlation"),
         store_sd=column("store_sd"),
@@ -162,7 +126,7 @@ def region_draws(
     draws = {"alpha": alpha + data.reference[1] - beta * shift, "beta": beta}
     return xr.Dataset(
         {
-            name: (("chain", "draw", "region"), array.reshape(*shape, n_regions))
+            name: (("chain", "draw", "region"), array.reshape(*posterior["beta_sd"].shape, -1))
             for name, array in draws.items()
         },
         coords={"region": list(data.regions)},
@@ -170,32 +134,12 @@ def region_draws(
 
 
 def new_region_draws(
-    posterior: xr.Dataset,
-    data: PriceData,
-    *,
-    income: float | None = None,
-    seed: int,
-    reference_price: float = 1.0,
+    posterior: xr.Dataset, data: PriceData, *, income=None, seed: int, reference_price: float = 1.0
 ) -> xr.Dataset:
     """Intercept and elasticity of a region never sold in: draws from the population.
 
-    Parameters
-    ----------
-    posterior : xarray.Dataset
-        Posterior of :func:`elasticity_model`.
-    data : PriceData
-        The data that it was fitted to.
-    income : float, optional
-        The region's median income, in the panel's unit; needed if the panel has income.
-    seed : int
-        Seed of the draws.
-    reference_price : float
-        Price at which ``alpha`` is the log quantity, in the panel's unit.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``alpha`` and ``beta`` (chain, draw), as :func:`region_draws`.
+    Arguments are those of :func:`region_draws`; ``income`` is the region's median income in the
+    panel's unit.
 
     Raises
     ------

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -34,28 +32,8 @@ _OPTIONAL = ("median_income", "cost")
 class PricePanel:
     """Prices and quantities of one product by store and time.
 
-    Attributes
-    ----------
-    regions : tuple of str
-        Names of the regions, length R, sorted (as numbers where all of them are).
-    stores : tuple of str
-        Names of the stores with their region, length S, sorted by region.
-    region : array of int, shape (n,)
-        Region of each row.
-    store : array of int, shape (n,)
-        Store of each row.
-    store_region : array of int, shape (S,)
-        Region of each store.
-    log_price : array, shape (n,)
-        Logarithm of the price.
-    log_quantity : array, shape (n,)
-        Logarithm of the quantity.
-    income : array, shape (R,), or None
-        Median income of each region, in the units of the file.
-    cost : array, shape (n,), or None
-        Logarithm of the wholesale cost.
-    time : array, shape (n,)
-        Time step (float) or date (``datetime64``).
+    ``regions`` (R,) and ``stores`` (S,) are sorted names, ``store_region`` (S,) is the region of
+    each store, ``income`` (R,) in the units of the file; all others have a value for each row.
     """
 
     regions: tuple[str, ...]
@@ -79,22 +57,6 @@ def load_price_panel(path: str | Path) -> PricePanel:
         CSV or Parquet file, one row a store and time, with ``region_id``, ``store_id``,
         ``time_step`` (a number) or ``date`` (YYYY-MM-DD), ``price``, ``quantity``, optional
         ``median_income`` (of the region) and optional ``cost`` (of the product to the seller).
-
-    Returns
-    -------
-    PricePanel
-        Arrays, a row for each row of the file.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If the file cannot be read, or as :func:`as_price_panel`.
-
-    Examples
-    --------
-    >>> load_price_panel("x.xlsx")
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: x.xlsx: the file ends in '.xlsx'; save it as .csv or .parquet
     """
     return as_price_panel(read_table(path))
 
@@ -109,18 +71,12 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
     frame : pandas.DataFrame
         Columns as in :func:`load_price_panel`.
 
-    Returns
-    -------
-    PricePanel
-        Arrays, a row for each row of the table, in its order.
-
     Raises
     ------
     helpers.data.columns.DataError
-        If a column is missing or unknown; if an id, a time or a number is blank; if a date is
-        unreadable; if a price, quantity, income or cost is not a positive number; if a store has
-        two rows for one time; if income varies within a region; if a region has one price only;
-        if there are fewer than ``MIN_REGIONS`` regions.
+        If a column is missing or unknown, a value is blank or unreadable, a number is not
+        positive, a store has two rows for one time, income varies within a region, a region has
+        one price only, or there are fewer than ``MIN_REGIONS`` regions.
 
     Examples
     --------
@@ -128,8 +84,6 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
     >>> panel = as_price_panel(simulate_source_market().data)
     >>> len(panel.regions), len(panel.stores), panel.log_price.size
     (9, 109, 2379)
-    >>> panel.stores[:2]
-    ('0 / 0', '0 / 1')
     """
     time = _check_columns(frame)
     if not frame.index.is_unique or not pd.api.types.is_integer_dtype(frame.index.dtype):
@@ -189,13 +143,8 @@ def _positive_numbers(frame, column) -> pd.Series:
     mend = "drop the row or fill it in"
     why = "its logarithm does not exist" if column != "median_income" else "an income is positive"
     values = numbers(frame, column, (), blank=mend)
-    refuse(
-        frame,
-        values <= 0,
-        column,
-        "value{s} not above zero",
-        f"{why}: correct the value or drop the row",
-    )
+    mend = f"{why}: correct the value or drop the row"
+    refuse(frame, values <= 0, column, "value{s} not above zero", mend)
     return values
 
 
@@ -232,69 +181,3 @@ def _coded(names: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     order = np.lexsort([present.astype(str), value if value.notna().all() else present.astype(str)])
     names_sorted = tuple(str(name) for name in present[order])
     return pd.Categorical(names, categories=names_sorted).codes.astype(int), names_sorted
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Sufficient statistics of a normal regression by group, with :math:`x = (1, \\log p)`.
-
-    Attributes
-    ----------
-    n : array, shape (G,)
-        Rows of each group.
-    XtX : array, shape (G, 2, 2)
-        Sums of :math:`x x^T`.
-    Xty : array, shape (G, 2)
-        Sums of :math:`x y`, with log quantity :math:`y`.
-    yty : array, shape (G,)
-        Sums of :math:`y^2`.
-    """
-
-    n: np.ndarray
-    XtX: np.ndarray
-    Xty: np.ndarray
-    yty: np.ndarray
-
-
-def moments(panel: PricePanel, by: Literal["region", "store"] = "region") -> Moments:
-    """Sufficient statistics of log quantity on log price by group.
-
-    Parameters
-    ----------
-    panel : PricePanel
-        The data.
-    by : {"region", "store"}
-        Groups, in the order of ``panel.regions`` or ``panel.stores``.
-
-    Returns
-    -------
-    Moments
-        Sums over the rows of each group.
-
-    Raises
-    ------
-    ValueError
-        If ``by`` is neither.
-
-    Examples
-    --------
-    >>> from helpers.prices.simulate import simulate_source_market
-    >>> sums = moments(as_price_panel(simulate_source_market().data))
-    >>> int(sums.n.sum()), sums.XtX.shape
-    (2379, (9, 2, 2))
-    """
-    if by not in ("region", "store"):
-        raise ValueError(f"by={by!r} is unknown; use region or store")
-    group, size = getattr(panel, by), len(getattr(panel, f"{by}s"))
-    x, y = panel.log_price, panel.log_quantity
-
-    def total(values: Sequence[float] | None = None) -> np.ndarray:
-        return np.bincount(group, weights=values, minlength=size).astype(float)
-
-    n, sx, sxx = total(), total(x), total(x * x)
-    return Moments(
-        n=n,
-        XtX=np.stack([np.stack([n, sx], -1), np.stack([sx, sxx], -1)], -2),
-        Xty=np.stack([total(y), total(x * y)], -1),
-        yty=total(y * y),
-    )

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from helpers.prices.load import PricePanel, moments
+from helpers.prices.load import PricePanel
 
 _EFFECTS = ("alpha", "beta")
+
+_Pair = Sequence[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class PriceData:
     """A panel as the model takes it: sums by store, around a reference price and quantity.
 
-    Attributes
-    ----------
-    regions, stores : tuple of str
-        Names along the axes below.
-    reference : tuple of float
-        Log price and log quantity that stand for zero.
-    income_unit : tuple of float or None
-        Mean and standard deviation of income over regions; None without income.
-    arrays : dict of str to array
-        ``n``, ``x``, ``y``, ``xx``, ``xy``, ``yy`` (S,): number of rows and sums of centred log
-        price, log quantity and their products by store; ``store_region`` (S,); ``income`` (R,),
-        standardised, if there is one.
+    ``reference`` holds the log price and log quantity that stand for zero, ``income_unit`` mean
+    and standard deviation of income. ``arrays`` holds ``n``, ``x``, ``y``, ``xx``, ``xy``, ``yy``
+    (S,): rows and sums of centred log price, log quantity and their products by store;
+    ``store_region`` (S,); ``income`` (R,), standardised, if there is one.
     """
 
     regions: tuple[str, ...]
@@ -41,13 +35,7 @@ class PriceData:
 
     @property
     def coords(self) -> dict[str, list[str]]:
-        """Coordinates of the model's regions and stores.
-
-        Returns
-        -------
-        dict
-            Names by dimension.
-        """
+        """Coordinates of the model's regions and stores."""
         return {"region": list(self.regions), "store": list(self.stores)}
 
 
@@ -62,30 +50,17 @@ def prepare_prices(
     Parameters
     ----------
     panel : PricePanel
-        What :func:`helpers.prices.load.load_price_panel` returns.
+        The data.
     leave_out : str, optional
         A region whose rows are hidden from the model. It keeps its place and its income, so
         that :func:`region_draws` predicts it and a compiled model serves every region's turn.
     reference : tuple of float, optional
         Log price and log quantity that stand for zero; by default the means of the rows used.
 
-    Returns
-    -------
-    PriceData
-        Its ``arrays`` are the model's data.
-
     Raises
     ------
     ValueError
         If ``leave_out`` is no region of the panel, or all regions have the same income.
-
-    Examples
-    --------
-    >>> from helpers.prices.load import as_price_panel
-    >>> from helpers.prices.simulate import simulate_prices
-    >>> data = prepare_prices(as_price_panel(simulate_prices(9, seed=1).data))
-    >>> float(abs(data.arrays["x"].sum()).round(6))  # centred
-    0.0
     """
     if leave_out is not None and leave_out not in panel.regions:
         raise ValueError(f"leave_out={leave_out!r} is none of {', '.join(panel.regions)}")
@@ -93,24 +68,13 @@ def prepare_prices(
     used = panel.region != out
     if reference is None:
         reference = float(panel.log_price[used].mean()), float(panel.log_quantity[used].mean())
-    sums = moments(
-        replace(
-            panel,
-            log_price=panel.log_price - reference[0],
-            log_quantity=panel.log_quantity - reference[1],
-        ),
-        by="store",
-    )
-    kept = (panel.store_region != out).astype(float)
+    x, y = panel.log_price - reference[0], panel.log_quantity - reference[1]
+    rows = {"n": np.ones(len(x)), "x": x, "y": y, "xx": x * x, "xy": x * y, "yy": y * y}
     arrays = {
-        "n": sums.n * kept,
-        "x": sums.XtX[:, 0, 1] * kept,
-        "y": sums.Xty[:, 0] * kept,
-        "xx": sums.XtX[:, 1, 1] * kept,
-        "xy": sums.Xty[:, 1] * kept,
-        "yy": sums.yty * kept,
-        "store_region": np.asarray(panel.store_region, dtype="int64"),
+        name: np.bincount(panel.store, values * used, len(panel.stores))
+        for name, values in rows.items()
     }
+    arrays["store_region"] = np.asarray(panel.store_region, dtype="int64")
     income_unit = None
     if panel.income is not None:
         income_unit = float(panel.income.mean()), float(panel.income.std())
@@ -139,14 +103,7 @@ def _region_sums(d, store_sd, sigma, add_up):
 
 
 def collapsed_log_density(
-    d: Mapping[str, Any],
-    mean: tuple[Any, Any],
-    sd: tuple[Any, Any],
-    correlation: Any,
-    *,
-    store_sd: Any,
-    sigma: Any,
-    n_regions: int,
+    d: Mapping, mean: _Pair, sd: _Pair, rho: Any, *, store_sd: Any, sigma: Any, n_regions: int
 ) -> pt.TensorVariable:
     r"""Log density of all rows, with the effects of regions and stores integrated out.
 
@@ -158,25 +115,9 @@ def collapsed_log_density(
         \log p_r = -\tfrac12 \big(q_r - (L^\top v_r)^\top B^{-1} (L^\top v_r)
         + \log |B|\big) - \tfrac{n_r}{2} \log(2 \pi \sigma^2), \quad B = I + L^\top A_r L.
 
-    Parameters
-    ----------
-    d : mapping
-        The sums of :class:`PriceData` by name, as tensors.
-    mean : pair of tensor
-        Mean of the intercepts and of the elasticities: a scalar, or one for each region.
-    sd : pair of tensor
-        Their standard deviations: a scalar, or one for each region; zero is allowed.
-    correlation : tensor
-        Their correlation, in (-1, 1).
-    store_sd, sigma : tensor
-        Standard deviations of a store's intercept (zero is allowed) and of the noise.
-    n_regions : int
-        Number of regions.
-
-    Returns
-    -------
-    TensorVariable
-        A scalar, for ``pm.Potential``.
+    Here ``d`` holds the sums of :class:`PriceData` as tensors, ``mean`` and ``sd`` those of the
+    intercepts and of the elasticities: a scalar, or one for each region, and ``rho`` their
+    correlation. Standard deviations of effects may be zero.
     """
     region = d["store_region"]
     a, b, c, u, v, square = _region_sums(
@@ -186,7 +127,7 @@ def collapsed_log_density(
     square = square - 2 * (mean_alpha * u + mean_beta * v)
     square = square + a * mean_alpha**2 + 2 * b * mean_alpha * mean_beta + c * mean_beta**2
     u, v = u - a * mean_alpha - b * mean_beta, v - b * mean_alpha - c * mean_beta
-    low, diagonal = correlation * beta_sd, pt.sqrt(1 - correlation**2) * beta_sd
+    low, diagonal = rho * beta_sd, pt.sqrt(1 - rho**2) * beta_sd
     p = 1 + alpha_sd**2 * a + 2 * alpha_sd * low * b + low**2 * c
     q = diagonal * (alpha_sd * b + low * c)
     r = 1 + diagonal**2 * c
@@ -228,22 +169,14 @@ def elasticity_model(data: PriceData, *, adjust: Callable[[dict], dict] | None =
     Returns
     -------
     pymc.Model
-        ``alpha_intercept``, ``beta_intercept`` (:math:`\gamma_0, \delta_0`), with income
-        ``alpha_slope``, ``beta_slope`` (:math:`\gamma_1, \delta_1`); ``alpha_sd``, ``beta_sd``,
-        ``store_sd``, ``residual_sd`` (:math:`\sigma_\alpha, \sigma_\beta, \tau, \sigma`) and
-        ``effect_correlation``. They refer to centred logs and standardised income;
-        :func:`population_draws` gives them in the panel's units.
-
-    Examples
-    --------
-    >>> from helpers.prices.load import as_price_panel
-    >>> from helpers.prices.simulate import simulate_prices
-    >>> model = elasticity_model(prepare_prices(as_price_panel(simulate_prices(9, seed=1).data)))
-    >>> sorted(variable.name for variable in model.free_RVs)[:3]
-    ['alpha_intercept', 'alpha_sd', 'alpha_slope']
+        Its parameters refer to centred logs and standardised income; :func:`population_draws`
+        gives them in the panel's units.
     """
     with pm.Model(coords=data.coords) as model:
-        d = {name: pm.Data(f"data_{name}", value) for name, value in data.arrays.items()}
+        d = {
+            name: pm.Data(f"data_{name}", value, dims="region" if name == "income" else "store")
+            for name, value in data.arrays.items()
+        }
         if adjust is not None:
             d = adjust(d)
 
@@ -259,14 +192,7 @@ def elasticity_model(data: PriceData, *, adjust: Callable[[dict], dict] | None =
         store_sd = pm.HalfNormal("store_sd", 0.5)
         sigma = pm.HalfNormal("residual_sd", 1)
 
-        rows = collapsed_log_density(
-            d,
-            (mean_alpha, mean_beta),
-            (alpha_sd, beta_sd),
-            rho,
-            store_sd=store_sd,
-            sigma=sigma,
-            n_regions=len(data.regions),
-        )
+        mean, sd, n = (mean_alpha, mean_beta), (alpha_sd, beta_sd), len(data.regions)
+        rows = collapsed_log_density(d, mean, sd, rho, store_sd=store_sd, sigma=sigma, n_regions=n)
         pm.Potential("rows", rows)
     return model

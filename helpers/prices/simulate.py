@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from helpers.data.simulation import Simulation
+from helpers.data.simulation import Simulation, persistent
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
@@ -42,22 +43,7 @@ class _Entity(BaseModel):
 
 
 class Sku(_Entity):
-    """A product in a store, with what it cost and sold.
-
-    Attributes
-    ----------
-    id : int
-        Number of the product, 0 or more.
-    prices : array, shape (n_steps,)
-        Prices, positive, the oldest first.
-    quantities : array, shape (n_steps,)
-        Quantities sold, positive.
-
-    Examples
-    --------
-    >>> Sku(id=0, prices=[1.5, 1.2], quantities=[3.0, 4.5]).to_frame()["time_step"].tolist()
-    [1, 0]
-    """
+    """A product in a store, with what it cost and sold, the oldest first."""
 
     id: _Id
     prices: _Positives
@@ -73,13 +59,7 @@ class Sku(_Entity):
         return self
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a time step; time steps count down to 0, the latest.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns ``item_id``, ``time_step``, ``price``, ``quantity``.
-        """
+        """One row a time step; time steps count down to 0, the latest."""
         return pd.DataFrame(
             {
                 "item_id": self.id,
@@ -91,81 +71,39 @@ class Sku(_Entity):
 
 
 class Store(_Entity):
-    """A store and its products.
-
-    Attributes
-    ----------
-    id : int
-        Number of the store, unique within its region only.
-    items : list of Sku
-        At least one product, ids unique.
-    """
+    """A store and its products; its id is unique within its region only."""
 
     id: _Id
     items: Annotated[list[Sku], Field(min_length=1), AfterValidator(_unique_ids)]
 
     def to_frame(self) -> pd.DataFrame:
-        """Rows of all products.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns of :meth:`Sku.to_frame` after ``store_id``.
-        """
+        """Rows of all products, with ``store_id``."""
         frame = pd.concat([item.to_frame() for item in self.items], ignore_index=True)
         frame.insert(0, "store_id", self.id)
         return frame
 
 
 class Region(_Entity):
-    """A region, its stores, and the income of those who live there.
-
-    Attributes
-    ----------
-    id : int
-        Number of the region.
-    stores : list of Store
-        At least one store, ids unique.
-    median_income : float
-        Median income, positive, in any unit.
-    """
+    """A region, its stores, and the median income of those who live there, in any unit."""
 
     id: _Id
     stores: Annotated[list[Store], Field(min_length=1), AfterValidator(_unique_ids)]
     median_income: float = Field(gt=0)
 
     def to_frame(self) -> pd.DataFrame:
-        """Rows of all stores.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns of :meth:`Store.to_frame` between ``region_id`` and ``median_income``.
-        """
+        """Rows of all stores, with ``region_id`` and ``median_income``."""
         frame = pd.concat([store.to_frame() for store in self.stores], ignore_index=True)
         frame.insert(0, "region_id", self.id)
         return frame.assign(median_income=self.median_income)
 
 
 class Market(_Entity):
-    """All regions.
-
-    Attributes
-    ----------
-    regions : list of Region
-        At least one region, ids unique.
-    """
+    """All regions."""
 
     regions: Annotated[list[Region], Field(min_length=1), AfterValidator(_unique_ids)]
 
     def to_frame(self) -> pd.DataFrame:
-        """Rows of all regions.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns of :meth:`Region.to_frame`; a store is known by its region and its own id.
-        """
+        """Rows of all regions; a store is known by its region and its own id."""
         return pd.concat([region.to_frame() for region in self.regions], ignore_index=True)
 
 
@@ -205,35 +143,14 @@ def simulate_source_market() -> Simulation:
 
     with income :math:`z` and a new :math:`\alpha, \beta` at *every* time step, as in the source.
 
-    Returns
-    -------
-    Simulation
-        ``data``: ``region_id, store_id, time_step, price, quantity, median_income``, 2379 rows;
-        ``store_id`` repeats between regions.
-        ``truth``: ``alpha_intercept, alpha_slope, beta_intercept, beta_slope`` (the lines in
-        income), ``effect_sd``, ``noise_sd``, ``reference_price`` (1), and by region ``income``,
-        ``n_stores``, ``alpha``, ``beta`` (points of the lines).
-        ``expected``: by row ``alpha``, ``beta`` (as drawn) and ``log_quantity`` without noise.
-
-    References
-    ----------
-    :cite:`orduz_elasticities`
-
     Examples
     --------
     >>> market = simulate_source_market()
     >>> market.data[["price", "quantity", "median_income"]].round(6).iloc[0].tolist()
     [1.335446, 6.170862, 5.873343]
     """
-    line = {
-        "alpha_intercept": 1.0,
-        "alpha_slope": 0.3,
-        "beta_intercept": -0.1,
-        "beta_slope": -0.6,
-        "effect_sd": 0.02,
-        "noise_sd": 0.3,
-        "reference_price": 1.0,
-    }
+    line = {"alpha_intercept": 1.0, "alpha_slope": 0.3, "beta_intercept": -0.1, "beta_slope": -0.6}
+    line |= {"effect_sd": 0.02, "noise_sd": 0.3, "reference_price": 1.0}
     n_regions = 9
     draw = _SourceStreams(SOURCE_SEED)
     n_stores = draw.counts(10, 3, n_regions) + 2
@@ -317,7 +234,7 @@ def simulate_prices(
     n_regions : int
         Number of regions, at least 1.
     seed : int
-        Seed of the generator; the same seed gives the same market.
+        The same seed gives the same market.
     truth : PricesTruth, optional
         Parameters of the market; the default is the book's.
     n_weeks : int
@@ -331,23 +248,15 @@ def simulate_prices(
     Returns
     -------
     Simulation
-        ``data``: ``region_id, store_id, time_step, price, quantity, median_income, cost``, sorted;
-        ``store_id`` repeats between regions, ``cost`` is the wholesale price, an instrument.
-        ``truth``: the parameters; by region ``income``, ``n_stores``, ``alpha``, ``beta``; by
-        store ``store_effect``, ``store_region``; ``price_response``; ``residual_sd``, what shock
-        and noise leave together.
-        ``expected``: by row ``log_quantity`` (without shock and noise), ``shock``, ``log_cost``
-        (relative to its mean).
+        ``store_id`` repeats between regions; ``cost`` is the wholesale price, an instrument.
+        ``residual_sd`` is what shock and noise leave together; ``expected`` holds, by row,
+        ``log_quantity`` without them, ``shock`` and ``log_cost`` relative to its mean.
 
     Raises
     ------
     ValueError
         If a size is below 1, the range of stores is empty, or a parameter of the truth is outside
         its range.
-
-    References
-    ----------
-    Question and regression on income follow :cite:`orduz_elasticities`.
 
     Examples
     --------
@@ -372,7 +281,8 @@ def simulate_prices(
 
     store_region = np.repeat(np.arange(n_regions), n_stores)
     store_effect = truth.store_sd * rng.normal(size=store_region.size)
-    log_cost = _persistent(rng, n_regions, n_weeks, truth.cost_persistence, truth.cost_sd)
+    rest = rng.normal(size=(n_regions, n_weeks))
+    log_cost = truth.cost_sd * persistent(rest.T, truth.cost_persistence).T
     shape = store_region.size, n_weeks
     shock = truth.shock_sd * rng.normal(size=shape)
     noise = truth.noise_sd * rng.normal(size=shape)
@@ -381,7 +291,8 @@ def simulate_prices(
     )
     mean = (alpha[store_region] + store_effect)[:, None] + beta[store_region][:, None] * log_price
 
-    row_region = np.repeat(store_region, n_weeks)
+    residual_sd = math.hypot(truth.shock_sd, truth.noise_sd)
+    row_region, row_cost = np.repeat(store_region, n_weeks), log_cost[store_region].ravel()
     within = np.concatenate([np.arange(n) for n in n_stores])
     data = pd.DataFrame(
         {
@@ -391,27 +302,16 @@ def simulate_prices(
             "price": truth.reference_price * np.exp(log_price.ravel()),
             "quantity": np.exp((mean + shock + noise).ravel()),
             "median_income": income[row_region],
-            "cost": truth.cost_mean * np.exp(log_cost[store_region].ravel()),
+            "cost": truth.cost_mean * np.exp(row_cost),
         }
     )
     return Simulation(
         data=data,
         truth=asdict(truth)
-        | {
-            "income": income,
-            "n_stores": n_stores,
-            "alpha": alpha,
-            "beta": beta,
-            "store_effect": store_effect,
-            "store_region": store_region,
-            "price_response": price_response,
-            "residual_sd": float(np.hypot(truth.shock_sd, truth.noise_sd)),
-        },
-        expected={
-            "log_quantity": mean.ravel(),
-            "shock": shock.ravel(),
-            "log_cost": log_cost[store_region].ravel(),
-        },
+        | {"income": income, "n_stores": n_stores, "alpha": alpha, "beta": beta}
+        | {"store_effect": store_effect, "store_region": store_region}
+        | {"price_response": price_response, "residual_sd": residual_sd},
+        expected={"log_quantity": mean.ravel(), "shock": shock.ravel(), "log_cost": row_cost},
     )
 
 
@@ -428,12 +328,3 @@ def _check_sizes(truth, n_regions, n_weeks, stores):
     scales = [name for name in asdict(truth) if name.endswith("_sd") and getattr(truth, name) < 0]
     if scales:
         raise ValueError(f"{scales[0]}={getattr(truth, scales[0])} is negative; use 0 or more")
-
-
-def _persistent(rng, n_series, n_steps, persistence, sd):
-    """Stationary autoregressive series of order one, shape (n_series, n_steps)."""
-    steps = rng.normal(size=(n_series, n_steps))
-    steps[:, 1:] *= np.sqrt(1 - persistence**2)
-    for t in range(1, n_steps):
-        steps[:, t] += persistence * steps[:, t - 1]
-    return sd * steps

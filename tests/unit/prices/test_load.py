@@ -10,7 +10,7 @@ import pytest
 from malformed import MALFORMED_PRICES, good_price_frame
 
 from helpers.data.columns import DataError
-from helpers.prices.load import as_price_panel, load_price_panel, moments
+from helpers.prices.load import as_price_panel, load_price_panel
 from helpers.prices.simulate import simulate_prices
 
 
@@ -74,21 +74,3 @@ def test_malformed_tables_are_refused(tmp_path, name):
     frame.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match=re.escape(message)):
         load_price_panel(tmp_path / "t.csv")
-
-
-@pytest.mark.parametrize("by", ["region", "store"])
-def test_moments_are_the_sums_of_each_group(by):
-    panel = as_price_panel(good_price_frame().sample(frac=0.9, random_state=2))
-    sums, group = moments(panel, by), getattr(panel, by)
-    assert sums.n.size == {"region": 4, "store": 12}[by]
-    for g in range(sums.n.size):
-        x = np.column_stack([np.ones((group == g).sum()), panel.log_price[group == g]])
-        y = panel.log_quantity[group == g]
-        np.testing.assert_allclose(sums.XtX[g], x.T @ x)
-        np.testing.assert_allclose(sums.Xty[g], x.T @ y)
-        np.testing.assert_allclose([sums.n[g], sums.yty[g]], [y.size, y @ y])
-
-
-def test_moments_refuse_another_group():
-    with pytest.raises(ValueError, match="by='week' is unknown; use region or store"):
-        moments(as_price_panel(good_price_frame()), "week")
