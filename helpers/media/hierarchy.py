@@ -1,17 +1,16 @@
 """A media mix model of several markets: PyMC-Marketing's panel MMM with a population of markets.
 
-Nothing of ``MMM`` is overridden. A prior factory draws a parameter's markets from a population,
-and :class:`HierarchicalMMM` is a small face over the ``MMM`` that it builds.
+:func:`hierarchical_mmm` builds an ``MMM`` whose priors are :func:`hierarchical_priors`; nothing
+of ``MMM`` is overridden. :class:`HierarchicalMMM` is a thin face over it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import warnings
 from collections.abc import Sequence
-from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,25 +19,17 @@ import pymc as pm
 import pymc.dims as pmd
 import pytensor.tensor as pt
 import xarray as xr
+from matplotlib.figure import Figure
 from pymc_extras.deserialize import deserialize, register_deserialization
 from pymc_extras.prior import Prior
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
-from pymc_marketing.mmm.scaling import FixedScaling, Scaling
 from pymc_marketing.serialization import serialization
 from pytensor.xtensor import as_xtensor
 
 from helpers.data.columns import DataError, listed
 from helpers.inference.sampling import cores_for
 from helpers.media.load import histories, refuse_unequal
-from helpers.notebook.claims import mean_interval
-
-POOLING = ("partial", "complete", "no")
-
-CORRELATIONS = ("independent", "lkj")
-
-_OURS = ("dims", "adstock", "saturation", "scaling", "link")
-
-KINDS = ("effect", "contribution", "roas", "marginal roas")
+from helpers.notebook.claims import INTERVAL, mean_interval
 
 #: Priors on the log scale. "alone" has the spread that "mean" and "sd" give to one market.
 #: Standard deviations stay away from 0, where a few markets cannot tell how equal they are and
@@ -55,186 +46,106 @@ HYPERPRIORS: dict[str, Any] = {
     "noise_sd": Prior("LogNormal", mu=-1.0, sigma=0.5),
 }
 
+_POOLING = ("partial", "complete", "no")
+_STRUCTURES = ("independent", "lkj")
+_KINDS = {
+    "contribution": "channel_contribution",
+    "roas": "contribution_over_spend",
+    "marginal roas": "marginal_contribution_over_spend",
+    "effect": "saturation_beta",
+}
+_OURS = ("dims", "adstock", "saturation", "scaling", "link")
 
-def _reading(prior: Prior, dims=(), transform=None) -> Prior:
+
+def _with(prior: Prior, dims=None, transform=None) -> Prior:
+    """A copy of a prior with these dims and this transform."""
     prior = deepcopy(prior)
-    prior.dims, prior.transform = dims or None, transform
+    prior.dims, prior.transform = dims, transform
     return prior
 
 
-def _lkj_cholesky(name: str, n: int, eta: float):
-    """Cholesky factor of an LKJ correlation matrix, by its partial correlations.
+def _storable(cls) -> None:
+    """Teach ``MMM.save`` and ``MMM.load`` to write and read a prior."""
 
-    ``pm.LKJCorr`` would do, but its prior draws are the identity in PyMC 6.3.
-    """
-    row, column = np.tril_indices(n, -1)
-    shape = eta + (n - 2 - column) / 2
-    partial = 2 * pm.Beta(f"{name}_partial", alpha=shape, beta=shape) - 1
-    partial = pt.zeros((n, n))[row, column].set(partial)
-    left = pt.concatenate([pt.ones((n, 1)), pt.cumprod(1 - partial**2, axis=1)[:, :-1]], axis=1)
-    cholesky = (partial + pt.eye(n)) * pt.sqrt(left)
-    pm.Deterministic(name, cholesky @ cholesky.T)
-    return cholesky
+    def to_dict(self):
+        values = {k: v.to_dict() if isinstance(v, Prior) else v for k, v in vars(self).items()}
+        return {cls.__name__: values}
+
+    def from_dict(data):
+        values = data[cls.__name__].items()
+        return cls(**{k: deserialize(v) if isinstance(v, dict) else v for k, v in values})
+
+    cls.to_dict, cls.from_dict = to_dict, staticmethod(from_dict)
+    serialization.register(cls)
+    # a prior inside another prior is read through the second registry
+    register_deserialization(lambda data: cls.__name__ in data, from_dict)
 
 
-@serialization.register
-class Population:
-    r"""Prior of a positive parameter whose markets are drawn from one population.
+@dataclass
+class _MarketPopulation:
+    r"""Prior of channels' positive effects whose markets are drawn from one population.
 
     .. math:: \log \beta_{mc} = \mu_c + \sigma_c z_{mc}, \qquad z_m \sim \text{Normal}(0, R)
 
-    Channels in ``shared`` have :math:`\sigma_c = 0`: one value for all markets. A market that the
-    data do not hold gets its own draw when PyMC redraws what carries the market's dim.
-
-    Parameters
-    ----------
-    mean, sd : Prior
-        Priors of :math:`\mu` and :math:`\sigma`, without dims.
-    dims : tuple of str
-        The dim of markets, and ``"channel"`` for a parameter of channels.
-    shared : sequence of str
-        Channels with one value everywhere.
-    eta : float, optional
-        Correlate the other channels: :math:`R \sim \text{LKJ}(\eta)`. Without it, R = 1.
-    centered : bool
-        Whether the logs themselves are sampled: for what every market's data determine well.
-        Not with correlations.
-
-    Examples
-    --------
-    >>> prior = Population(Prior("Normal"), Prior("HalfNormal"), dims=("market", "channel"))
-    >>> Population.from_dict(prior.to_dict()) == prior
-    True
+    Channels in ``shared`` have :math:`\sigma_c = 0`: one value for all markets. With ``eta``,
+    :math:`R \sim \text{LKJ}(\eta)`, else R = 1. ``centered`` samples the logs themselves, for what
+    every market's data determine well, and not with ``eta``. A market that the data do not hold
+    gets its own draw when PyMC redraws what carries the market's dim.
     """
 
-    def __init__(self, mean, sd, *, dims, shared=(), eta=None, centered=False):
-        self.mean, self.sd, self.eta, self.centered = mean, sd, eta, centered
-        self.dims, self.shared = tuple(dims), list(shared)
+    mean: Prior
+    sd: Prior
+    dims: Sequence[str]
+    shared: Sequence[str] = ()
+    eta: float | None = None
+    centered: bool = False
 
     def create_variable(self, name: str, xdist: bool = True):
-        """Add the parameter to the model on the stack.
-
-        Parameters
-        ----------
-        name : str
-            Name of the parameter; its hyperparameters are called after it.
-        xdist : bool
-            Always true: the factory makes variables with dims.
-
-        Returns
-        -------
-        XTensorVariable
-            The parameter, with ``dims``.
-        """
+        """Add the parameter to the model on the stack, its hyperparameters called after it."""
         model = pm.modelcontext(None)
-        mean = _reading(self.mean, self.dims[1:]).create_variable(f"{name}_mean", xdist=True)
-        if len(self.dims) == 1:
-            sd = self.sd.create_variable(f"{name}_sd", xdist=True)
-            if self.centered:
-                log = pmd.Normal(f"{name}_log", mu=mean, sigma=sd, dims=self.dims)
-            else:
-                log = mean + sd * pmd.Normal(f"{name}_z", mu=0, sigma=1, dims=self.dims)
-            return pmd.Deterministic(name, pmd.math.exp(log))
         channels = list(model.coords["channel"])
         varying = [channel for channel in channels if channel not in self.shared]
+        columns, dims = [channels.index(channel) for channel in varying], (self.dims[0], "varying")
         model.add_coord("varying", varying)
-        sd = _reading(self.sd, ("varying",)).create_variable(f"{name}_sd", xdist=True)
-        columns = [channels.index(channel) for channel in varying]
-        dims = self.dims[0], "varying"
+        mean = _with(self.mean, "channel").create_variable(f"{name}_mean", xdist=True).values
+        if self.eta is None:
+            sd = _with(self.sd, "varying").create_variable(f"{name}_sd", xdist=True)
         if self.centered and self.eta is None:
             # of sd's shape: PyMC finds no starting point for a length that is known to be one
-            centre = pt.zeros_like(sd.values) + mean.values[columns]
-            centre = as_xtensor(centre, dims=("varying",))
+            centre = as_xtensor(pt.zeros_like(sd.values) + mean[columns], dims=("varying",))
             own = pmd.Normal(f"{name}_log", mu=centre, sigma=sd, dims=dims).values
-            log = pt.zeros((own.shape[0], len(channels))) + mean.values
-            log = as_xtensor(log[:, columns].set(own), dims=self.dims)
         else:
-            z = pmd.Normal(f"{name}_z", mu=0, sigma=1, dims=dims).values
-            if self.eta is not None:
-                z = z @ _lkj_cholesky(f"{name}_corr", len(varying), self.eta).T
-            deviation = pt.zeros((z.shape[0], len(channels)))[:, columns].set(z * sd.values)
-            log = mean + as_xtensor(deviation, dims=self.dims)
-        return pmd.Deterministic(name, pmd.math.exp(log), dims=self.dims)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a dictionary that JSON can hold.
-
-        Returns
-        -------
-        dict
-            What :meth:`from_dict` reads.
-        """
-        return {
-            "population": {"mean": self.mean.to_dict(), "sd": self.sd.to_dict()},
-            "dims": list(self.dims),
-            "shared": self.shared,
-            "eta": self.eta,
-            "centered": self.centered,
-        }
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Population:
-        """From a dictionary.
-
-        Parameters
-        ----------
-        data : dict
-            What :meth:`to_dict` gave.
-
-        Returns
-        -------
-        Population
-            An equal one.
-        """
-        hyper = {name: deserialize(prior) for name, prior in data["population"].items()}
-        return cls(**hyper, **{key: data[key] for key in ("dims", "shared", "eta", "centered")})
-
-    def __eq__(self, other):
-        return type(other) is type(self) and other.to_dict() == self.to_dict()
-
-    def __hash__(self):
-        return hash(json.dumps(self.to_dict(), sort_keys=True))
+            own = pmd.Normal(f"{name}_z", mu=0, sigma=1, dims=dims).values
+            if self.eta is None:
+                own = mean[columns] + own * sd.values
+            else:
+                sd = self.sd.pymc_distribution.dist(**self.sd.parameters, shape=len(varying))
+                cholesky, corr, _ = pm.LKJCholeskyCov(
+                    f"{name}_cov", n=len(varying), eta=self.eta, sd_dist=sd, store_in_trace=False
+                )
+                pm.Deterministic(f"{name}_corr", corr)
+                own = mean[columns] + own @ cholesky.T
+        log = (pt.zeros((own.shape[0], len(channels))) + mean)[:, columns].set(own)
+        return pmd.Deterministic(name, pmd.math.exp(as_xtensor(log, dims=self.dims)))
 
 
-@serialization.register
-class MaskedNormal:
+@dataclass
+class _MaskedNormal:
     """Normal likelihood of markets with unequal histories: what was not observed does not count.
 
     ``MMM`` fills missing periods with zeros. Here their density does not depend on a parameter.
-
-    Parameters
-    ----------
-    sigma : Population or Prior
-        Standard deviation of each market.
-    first, stop : sequence of int
-        Position of each market's first period, and of the first one after its last.
-    dims : tuple of str
-        Dims of the target: the dates, the markets.
+    ``first`` and ``stop`` are the positions of each market's first period, and of the first one
+    after its last.
     """
 
-    def __init__(self, sigma, first, stop, *, dims):
-        self.sigma, self.dims = sigma, tuple(dims)
-        self.first, self.stop = [int(i) for i in first], [int(i) for i in stop]
+    sigma: Prior
+    first: Sequence[int]
+    stop: Sequence[int]
+    dims: Sequence[str]
+    distribution = "Normal"  # for MMM: its mean is the target's
 
     def create_likelihood_variable(self, name: str, mu, observed, xdist: bool = True):
-        """Add the likelihood to the model on the stack.
-
-        Parameters
-        ----------
-        name : str
-            Name of the target.
-        mu : XTensorVariable
-            Its mean.
-        observed : XTensorVariable
-            Scaled target.
-        xdist : bool
-            Always true.
-
-        Returns
-        -------
-        XTensorVariable
-            The target.
-        """
+        """Add the likelihood of the scaled target to the model on the stack."""
         date, market = self.dims
         sigma = self.sigma.create_variable(f"{name}_sigma", xdist=True)
         first = pmd.Data("first_period", np.array(self.first), dims=(market,))
@@ -245,49 +156,11 @@ class MaskedNormal:
         hidden = pmd.math.logical_and(hidden, abs(observed).sum() > 0)
         mu = pmd.math.switch(hidden, observed, mu)
         sigma = pmd.math.switch(hidden, 1.0, sigma)
-        return pmd.Normal(name, mu=mu, sigma=sigma, observed=observed, dims=self.dims)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a dictionary that JSON can hold.
-
-        Returns
-        -------
-        dict
-            What :meth:`from_dict` reads.
-        """
-        data = {"first": self.first, "stop": self.stop, "dims": list(self.dims)}
-        return data | {"masked_sigma": self.sigma.to_dict()}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> MaskedNormal:
-        """From a dictionary.
-
-        Parameters
-        ----------
-        data : dict
-            What :meth:`to_dict` gave.
-
-        Returns
-        -------
-        MaskedNormal
-            An equal one.
-        """
-        sigma = deserialize(data["masked_sigma"])
-        return cls(sigma, data["first"], data["stop"], dims=data["dims"])
+        return pmd.Normal(name, mu=mu, sigma=sigma, observed=observed, dims=tuple(self.dims))
 
 
-# A prior inside another prior is read through the second registry.
-register_deserialization(lambda data: "population" in data, Population.from_dict)
-
-register_deserialization(lambda data: "masked_sigma" in data, MaskedNormal.from_dict)
-
-
-@contextmanager
-def _quiet():
-    """Without what MMM says of a likelihood that it does not know: its mean is the target's."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Likelihood 'MaskedNormal' is not a known")
-        yield
+_storable(_MarketPopulation)
+_storable(_MaskedNormal)
 
 
 def hierarchical_priors(
@@ -307,20 +180,17 @@ def hierarchical_priors(
         All channels, in order.
     market : str
         Dim of the markets.
-    pooling_mode : {"partial", "complete", "no"}
-        Whether effects come from a population, are the same everywhere, or have nothing in common.
-    global_channels : sequence of str
-        With partial pooling, channels with the same effect everywhere.
-    correlation_structure : {"independent", "lkj"}
-        With partial pooling, whether a market's effects may be correlated.
+    pooling_mode, global_channels, correlation_structure : object
+        As for :class:`HierarchicalMMM`.
     hyperpriors : dict, optional
         Entries of :data:`HYPERPRIORS` to replace.
 
     Returns
     -------
     dict
-        ``effect``, ``carry_over`` and ``steepness`` (one a channel, for all markets), ``level``
-        and ``noise``: priors of the scaled target.
+        Priors of the scaled target: ``effect``; ``carry_over`` and ``steepness``, one a channel
+        for all markets; ``level``; ``noise``; and ``coefficients`` of controls and seasons unless
+        nothing is pooled.
 
     Examples
     --------
@@ -329,32 +199,95 @@ def hierarchical_priors(
     ('channel',)
     """
     hyper = HYPERPRIORS | (hyperpriors or {})
-    both = (market, "channel")
-    eta = hyper["eta"] if correlation_structure == "lkj" else None
+    both = [market, "channel"]
     if pooling_mode == "no":
-        effect = _reading(hyper["alone"], both, "exp")
+        effect = _with(hyper["alone"], both, "exp")
     elif pooling_mode == "complete" or len(global_channels) == len(channels):
-        effect = _reading(hyper["mean"], ("channel",), "exp")
+        effect = _with(hyper["mean"], "channel", "exp")
     else:
-        effect = Population(
+        effect = _MarketPopulation(
             hyper["mean"],
             hyper["sd"],
             dims=both,
-            shared=global_channels,
-            eta=eta,
+            shared=list(global_channels),
+            eta=hyper["eta"] if correlation_structure == "lkj" else None,
             centered=hyper["centered"],
         )
-    level, noise = (
-        Population(hyper[f"{name}_mean"], hyper[f"{name}_sd"], dims=(market,), centered=True)
-        for name in ("level", "noise")
-    )
-    return {
+    priors = {
         "effect": effect,
         "carry_over": Prior("Beta", alpha=1, beta=3, dims="channel"),
         "steepness": Prior("Gamma", alpha=3, beta=1, dims="channel"),
-        "level": level,
-        "noise": noise,
     }
+    for name in ("level", "noise"):
+        mean, sd = hyper[f"{name}_mean"], hyper[f"{name}_sd"]
+        priors[name] = Prior("Normal", mu=mean, sigma=sd, dims=market, transform="exp")
+    if pooling_mode != "no":
+        priors["coefficients"] = {
+            dim: Prior(
+                "Normal",
+                mu=Prior("Normal", mu=0, sigma=1, dims=dim),
+                sigma=Prior("HalfNormal", sigma=0.5, dims=dim),
+                dims=(market, dim),
+                centered=False,
+            )
+            for dim in ("control", "fourier_mode")
+        }
+    return priors
+
+
+def hierarchical_mmm(
+    channels: Sequence[str],
+    priors: dict[str, Any],
+    *,
+    market: str = "market",
+    max_lag: int = 6,
+    periods: tuple[Sequence[int], Sequence[int]] | None = None,
+    model_config: dict[str, Any] | None = None,
+    **kwargs: Any,
+) -> MMM:
+    """PyMC-Marketing's panel ``MMM`` with the priors of :func:`hierarchical_priors`, not built yet.
+
+    Parameters
+    ----------
+    channels : sequence of str
+        Columns of spend.
+    priors : dict
+        What :func:`hierarchical_priors` returns.
+    market : str
+        Column of markets.
+    max_lag : int
+        Periods over which advertising acts.
+    periods : pair of sequences of int, optional
+        For unequal histories: each market's first period, and the first one after its last.
+    model_config : dict, optional
+        Priors to replace, as ``MMM`` names them.
+    **kwargs
+        What else ``MMM`` takes, ``date_column`` for one.
+
+    Returns
+    -------
+    MMM
+        ``build_model(X, y)`` and ``fit(X, y)`` come next.
+    """
+    dims = ["date", market]
+    if periods is None:
+        likelihood = Prior("Normal", sigma=priors["noise"], dims=dims)
+    else:
+        likelihood = _MaskedNormal(priors["noise"], *periods, dims=dims)
+    config = {"intercept": priors["level"], "likelihood": likelihood}
+    if "coefficients" in priors:
+        config["gamma_control"] = priors["coefficients"]["control"]
+        config["gamma_fourier"] = priors["coefficients"]["fourier_mode"]
+    return MMM(
+        channel_columns=list(channels),
+        dims=(market,),
+        adstock=GeometricAdstock(l_max=max_lag, priors={"alpha": priors["carry_over"]}),
+        saturation=LogisticSaturation(
+            priors={"lam": priors["steepness"], "beta": priors["effect"]}
+        ),
+        model_config=config | (model_config or {}),
+        **kwargs,
+    )
 
 
 def pooling_factor(deviation: np.ndarray) -> float:
@@ -387,25 +320,37 @@ def pooling_factor(deviation: np.ndarray) -> float:
     return 1.0 if total == 0 else float(np.clip(1 - between / total, 0, 1))
 
 
-def _coefficients(market: str, dim: str) -> Prior:
-    """Coefficients of controls or seasons, each with a population of markets of its own."""
-    return Prior(
-        "Normal",
-        mu=Prior("Normal", mu=0, sigma=1, dims=dim),
-        sigma=Prior("HalfNormal", sigma=0.5, dims=dim),
-        dims=(market, dim),
-        centered=False,
-    )
+def _refuse_unknown(names, known, kind: str, where: str = "") -> None:
+    for name in names or ():
+        if name not in known:
+            raise ValueError(f"{where}{name!r} is no {kind} ({kind}s: {listed(known)})")
+
+
+def _one_of(name: str, value, known) -> None:
+    if value not in known:
+        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(known)}")
+
+
+def _partition(channels, shared, own) -> tuple[list[str], list[str]]:
+    """Global and market-specific channels, each channel in one of them."""
+    _refuse_unknown(shared, channels, "channel", "global_channels: ")
+    _refuse_unknown(own, channels, "channel", "market_specific_channels: ")
+    if shared is None:
+        shared = [] if own is None else [c for c in channels if c not in own]
+    for channel in channels if own is not None else ():
+        if (channel in shared) == (channel in own):
+            where = "both global and market-specific" if channel in own else "neither"
+            raise ValueError(f"{channel!r} is {where}; put it into exactly one list")
+    return list(shared), [c for c in channels if c not in shared]
 
 
 class HierarchicalMMM:
     """Media mix model of several markets.
 
-    ``model.mmm`` is PyMC-Marketing's ``MMM(dims=(hierarchy_column,))`` with the priors of
-    :func:`hierarchical_priors`: its plots, budget optimiser, incrementality and lift tests work
-    as documented there. One scale of the target and one of each channel serve all markets, so
-    that an effect means the same everywhere: sales in original units that a channel cannot
-    exceed, by ``target_scale``. Carry-over and saturation belong to the channel.
+    ``model.mmm`` is the ``MMM`` of :func:`hierarchical_mmm`: its plots, budget optimiser,
+    incrementality and lift tests work as documented there. One scale of the target and one of
+    each channel serve all markets, so that an effect means the same everywhere. Carry-over and
+    saturation belong to the channel.
 
     Parameters
     ----------
@@ -419,18 +364,16 @@ class HierarchicalMMM:
         Periods over which advertising acts.
     pooling_mode : {"partial", "complete", "no"}
         How the effects of markets belong together. Levels and noise are always of each market.
-    global_channels : list of str, optional
-        Channels with the same effect everywhere.
-    market_specific_channels : list of str, optional
-        Channels with an effect in each market. If one list is given, the other is its rest;
-        without both, all channels are market-specific. They concern partial pooling only.
+    global_channels, market_specific_channels : list of str, optional
+        With partial pooling, channels with the same effect everywhere, and with one in each
+        market. One list gives the other; without both, all channels are market-specific.
     hyperprior_config : dict, optional
         Entries of :data:`HYPERPRIORS` to replace: priors on the log scale, of the scaled target.
     correlation_structure : {"independent", "lkj"}
-        Whether a market's effects in different channels may be correlated.
+        With partial pooling, whether a market's effects in its channels may be correlated.
     **kwargs
-        What else ``MMM`` takes: ``target_column``, ``control_columns``, ``yearly_seasonality``,
-        ``sampler_config``; entries of ``model_config`` replace ours.
+        What else ``MMM`` takes, as ``target_column``, ``control_columns``, ``yearly_seasonality``;
+        entries of ``model_config`` replace ours.
 
     Raises
     ------
@@ -463,105 +406,61 @@ class HierarchicalMMM:
         self.pooling_mode, self.correlation_structure = pooling_mode, correlation_structure
         self.hyperprior_config = dict(hyperprior_config or {})
         self.kwargs = kwargs
-        self.global_channels, self.market_specific_channels = self._split(
-            global_channels, market_specific_channels
+        self.global_channels, self.market_specific_channels = _partition(
+            self.channel_columns, global_channels, market_specific_channels
         )
         self._check_arguments()
         self.mmm: MMM | None = None
 
-    def _split(self, shared, own):
-        """Both lists of channels, each channel in one of them."""
-        for name, given in (("global_channels", shared), ("market_specific_channels", own)):
-            unknown = [one for one in given or () if one not in self.channel_columns]
-            if unknown:
-                raise ValueError(
-                    f"{name}: {unknown[0]!r} is no channel (channels: "
-                    f"{listed(self.channel_columns)})"
-                )
-        if shared is None:
-            shared = [] if own is None else [c for c in self.channel_columns if c not in own]
-        elif own is not None:
-            for channel in self.channel_columns:
-                if (channel in shared) == (channel in own):
-                    where = "both global and market-specific" if channel in own else "neither"
-                    raise ValueError(f"{channel!r} is {where}; put it into exactly one list")
-        rest = [c for c in self.channel_columns if c not in shared]
-        return list(shared), rest
-
     def _check_arguments(self) -> None:
-        channels, n_free = self.channel_columns, len(self.market_specific_channels)
-        for name, value, known in (
-            ("pooling_mode", self.pooling_mode, POOLING),
-            ("correlation_structure", self.correlation_structure, CORRELATIONS),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} = {value!r}: must be one of {', '.join(known)}")
+        channels, mode, lag = self.channel_columns, self.pooling_mode, self.adstock_max_lag
+        structure, n_own = self.correlation_structure, len(self.market_specific_channels)
+        _one_of("pooling_mode", mode, _POOLING)
+        _one_of("correlation_structure", structure, _STRUCTURES)
         if not channels or len(set(channels)) < len(channels):
             raise ValueError(f"channel_columns = {channels}: name each channel once, at least one")
-        if not (isinstance(self.adstock_max_lag, int) and self.adstock_max_lag >= 1):
-            raise ValueError(f"adstock_max_lag = {self.adstock_max_lag!r}: must be 1 or more")
-        if self.correlation_structure == "lkj" and (self.pooling_mode != "partial" or n_free < 2):
+        if not (isinstance(lag, int) and lag >= 1):
+            raise ValueError(f"adstock_max_lag = {lag!r}: must be 1 or more")
+        if structure == "lkj" and (mode != "partial" or n_own < 2):
             raise ValueError(
                 "correlation_structure = 'lkj': needs partial pooling and at least two "
-                f"market-specific channels, not {self.pooling_mode!r} with {n_free}"
+                f"market-specific channels, not {mode!r} with {n_own}"
             )
-        if self.pooling_mode != "partial" and self.global_channels:
+        if mode != "partial" and self.global_channels:
             raise ValueError(
-                f"global_channels with pooling_mode = {self.pooling_mode!r}: "
+                f"global_channels with pooling_mode = {mode!r}: "
                 "only partial pooling treats channels differently"
             )
-        unknown = set(self.hyperprior_config) - set(HYPERPRIORS)
-        if unknown:
-            raise ValueError(
-                f"hyperprior_config: {min(unknown)!r} is unknown (known: {', '.join(HYPERPRIORS)})"
-            )
-        taken = set(_OURS) & set(self.kwargs)
-        if taken:
-            raise ValueError(f"{min(taken)}: HierarchicalMMM sets it; use MMM itself to choose it")
+        for name in set(self.hyperprior_config) - set(HYPERPRIORS):
+            known = ", ".join(HYPERPRIORS)
+            raise ValueError(f"hyperprior_config: {name!r} is unknown (known: {known})")
+        for name in set(_OURS) & set(self.kwargs):
+            raise ValueError(f"{name}: HierarchicalMMM sets it; use MMM itself to choose it")
 
     @property
     def idata(self) -> xr.DataTree:
-        """Groups of the fitted ``MMM``.
-
-        Returns
-        -------
-        xarray.DataTree
-            With the group ``posterior``.
-        """
+        """Groups of the fitted ``MMM``."""
         if self.mmm is None or self.mmm.idata is None:
             raise RuntimeError("not fitted; call fit(X, y) first")
         return self.mmm.idata
 
     @property
     def markets(self) -> list[str]:
-        """Markets in the model's order.
-
-        Returns
-        -------
-        list of str
-            Their names.
-        """
+        """Markets in the model's order."""
         if self.mmm is None:
             raise RuntimeError("not built; call build_model(X, y) or fit(X, y) first")
         return [str(name) for name in self.mmm.model.coords[self.hierarchy_column]]
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """The built model's data: what :func:`helpers.inference.sampling.fit_many` exchanges.
-
-        Returns
-        -------
-        dict
-            Arrays by name.
-        """
+        """The built model's data: what :func:`helpers.inference.sampling.fit_many` exchanges."""
         _ = self.markets
-        data = self.mmm.model.data_vars
-        return {variable.name: variable.get_value() for variable in data}
+        return {variable.name: variable.get_value() for variable in self.mmm.model.data_vars}
 
     def _check_panel(self, X: pd.DataFrame, y) -> pd.DataFrame:
         """First and last date of each market."""
-        needed = [self.date_column, self.hierarchy_column, *self.channel_columns]
-        needed += self.kwargs.get("control_columns") or []
+        keys = [self.date_column, self.hierarchy_column]
+        needed = [*keys, *self.channel_columns, *(self.kwargs.get("control_columns") or [])]
         missing = [column for column in needed if column not in X.columns]
         if missing:
             raise DataError(f"{listed(missing)}: missing in X (present: {listed(X.columns)})")
@@ -570,31 +469,38 @@ class HierarchicalMMM:
         blank = [column for column in needed if X[column].isna().any()]
         if blank or np.isnan(np.asarray(y, dtype=float)).any():
             raise DataError(f"{blank[0] if blank else 'y'}: blank values; leave such rows out")
-        keys = [self.date_column, self.hierarchy_column]
         if X.duplicated(keys).any():
             raise DataError(f"{', '.join(keys)}: repeated rows; one a period in each market")
         return histories(X, date=keys[0], market=keys[1])
 
+    def _build(self, X: pd.DataFrame, y, periods=None) -> MMM:
+        mmm = hierarchical_mmm(
+            self.channel_columns,
+            hierarchical_priors(
+                self.channel_columns,
+                market=self.hierarchy_column,
+                pooling_mode=self.pooling_mode,
+                global_channels=self.global_channels,
+                correlation_structure=self.correlation_structure,
+                hyperpriors=self.hyperprior_config,
+            ),
+            date_column=self.date_column,
+            market=self.hierarchy_column,
+            max_lag=self.adstock_max_lag,
+            periods=periods,
+            **self.kwargs,
+        )
+        mmm.build_model(X, pd.Series(np.asarray(y, dtype=float), index=X.index))
+        mmm.add_original_scale_contribution_variable(["y"])
+        return mmm
+
     def build_model(
         self, X: pd.DataFrame, y: pd.Series | np.ndarray, *, unequal: str = "refuse"
     ) -> None:
-        """Build the ``MMM``, as ``self.mmm``.
+        """Build the ``MMM``, as ``self.mmm``; a row of X and a value of y a market and period.
 
-        Parameters
-        ----------
-        X : pandas.DataFrame
-            Dates, markets, spend and controls, a row for each market and period.
-        y : pandas.Series or array
-            Target, as long as ``X``.
-        unequal : {"refuse", "mask"}
-            What to do with markets that start or end at different dates. Masked periods carry no
-            weight, and no spend.
-
-        Raises
-        ------
-        DataError
-            If columns or values are missing or rows repeated, there is one market only, or the
-            histories differ or have gaps and may not.
+        With ``unequal="mask"`` markets may start and end at different dates: what was not
+        observed carries no weight, and no spend. Else a :class:`DataError` lists their dates.
         """
         if unequal not in ("refuse", "mask"):
             raise ValueError(f"unequal = {unequal!r}: must be refuse or mask")
@@ -606,84 +512,28 @@ class HierarchicalMMM:
         if unequal == "refuse":
             refuse_unequal(spans, self.date_column)
         dates = np.sort(X[self.date_column].unique())
-        first, stop = np.searchsorted(dates, spans["first"]), np.searchsorted(dates, spans["last"])
-        gaps = spans.index[(stop + 1 - first) != spans["periods"]]
+        first, last = np.searchsorted(dates, spans["first"]), np.searchsorted(dates, spans["last"])
+        gaps = spans.index[(last + 1 - first) != spans["periods"]]
         if len(gaps):
             raise DataError(
                 f"{self.date_column}: gaps in {listed(gaps, 5)}; one row a period between a "
                 "market's first and last, with spend 0 where there was none"
             )
         equal = bool((spans["periods"] == len(dates)).all())
-        self.mmm = self._mmm(None if equal else (first, stop + 1))
-        self._build(self.mmm, X, y)
-
-    def _build(self, mmm: MMM, X, y) -> None:
-        with _quiet():
-            mmm.build_model(X, pd.Series(np.asarray(y, dtype=float), index=X.index))
-        mmm.add_original_scale_contribution_variable(["y"])
-
-    def _mmm(self, periods=None, scaling: Scaling | None = None) -> MMM:
-        market = self.hierarchy_column
-        priors = hierarchical_priors(
-            self.channel_columns,
-            market=market,
-            pooling_mode=self.pooling_mode,
-            global_channels=self.global_channels,
-            correlation_structure=self.correlation_structure,
-            hyperpriors=self.hyperprior_config,
-        )
-        likelihood = (
-            Prior("Normal", sigma=priors["noise"], dims=("date", market))
-            if periods is None
-            else MaskedNormal(priors["noise"], *periods, dims=("date", market))
-        )
-        config = {"intercept": priors["level"], "likelihood": likelihood}
-        if self.pooling_mode != "no":
-            config["gamma_control"] = _coefficients(market, "control")
-            config["gamma_fourier"] = _coefficients(market, "fourier_mode")
-        more = {"scaling": scaling} if scaling is not None else {}
-        kwargs = {k: v for k, v in self.kwargs.items() if k != "model_config"}
-        return MMM(
-            date_column=self.date_column,
-            channel_columns=self.channel_columns,
-            adstock=GeometricAdstock(
-                l_max=self.adstock_max_lag, priors={"alpha": priors["carry_over"]}
-            ),
-            saturation=LogisticSaturation(
-                priors={"lam": priors["steepness"], "beta": priors["effect"]}
-            ),
-            dims=(market,),
-            model_config=config | (self.kwargs.get("model_config") or {}),
-            **(kwargs | more),
-        )
+        self.mmm = self._build(X, y, None if equal else (first.tolist(), (last + 1).tolist()))
 
     def fit(
         self, X: pd.DataFrame, y: pd.Series | np.ndarray, *, unequal: str = "refuse", **kwargs: Any
     ) -> xr.DataTree:
-        """Build the model and sample its posterior.
+        """Build the model and sample its posterior, also ``self.idata``.
 
-        Parameters
-        ----------
-        X, y : pandas.DataFrame, pandas.Series or array
-            As for :meth:`build_model`.
-        unequal : {"refuse", "mask"}
-            As for :meth:`build_model`.
-        **kwargs
-            What ``MMM.fit`` takes: ``draws``, ``tune``, ``chains``, ``random_seed``;
-            ``target_accept`` is 0.95 if not given.
-
-        Returns
-        -------
-        xarray.DataTree
-            As ``MMM.fit`` gives it, also ``self.idata``.
+        ``kwargs`` are those of ``MMM.fit``: ``draws``, ``tune``, ``chains``, ``random_seed``;
+        ``target_accept`` is 0.95 and the sampler nutpie if not given.
         """
         self.build_model(X, y, unequal=unequal)
-        kwargs = {
-            "target_accept": 0.95,
-            "nuts_sampler": "nutpie",
-            "progressbar": False,
-            "cores": cores_for(kwargs.get("chains", 4)),
-        } | kwargs
+        cores = cores_for(kwargs.get("chains", 4))
+        defaults = {"target_accept": 0.95, "nuts_sampler": "nutpie", "progressbar": False}
+        kwargs = defaults | {"cores": cores} | kwargs
         if kwargs["nuts_sampler"] == "nutpie":  # effect and rate of saturation trade off
             kwargs = {"nuts": {"adaptation": "low_rank"}} | kwargs
         # MMM's own switch, which `fit` has no argument for: deterministics come with the draws.
@@ -692,92 +542,40 @@ class HierarchicalMMM:
         y = pd.Series(np.asarray(y, dtype=float), index=X.index, name=self.mmm.target_column)
         return self.mmm.fit(X, y, **kwargs)
 
-    def _channel(self, channel: str) -> str:
-        if channel not in self.channel_columns:
-            raise ValueError(
-                f"{channel!r} is no channel (channels: {listed(self.channel_columns)})"
-            )
-        return channel
+    def effect_draws(self, channel: str, kind: str = "contribution") -> np.ndarray:
+        """Draws, shape (n_draws, n_markets), of what a channel does, in original units.
 
-    def _some_markets(self, markets) -> list[str]:
-        for name in markets or ():
-            if name not in self.markets:
-                raise ValueError(f"{name!r} is no market (markets: {listed(self.markets)})")
-        return self.markets if markets is None else list(markets)
-
-    def effect_draws(self, channel: str, kind: str = "effect") -> np.ndarray:
-        """Posterior draws of what a channel does in each market, in original units.
-
-        Parameters
-        ----------
-        channel : str
-            One of ``channel_columns``.
-        kind : {"effect", "contribution", "roas", "marginal roas"}
-            ``effect``: what the channel cannot exceed in a period; ``contribution``: the sum over
-            the market's periods; ``roas``: that by spend; ``marginal roas``: what one unit of
-            spend more adds, if each period's spend grows by 1 %.
-
-        Returns
-        -------
-        array, shape (n_draws, n_markets)
-            Draws.
-
-        Raises
-        ------
-        ValueError
-            If the channel or the kind is unknown.
+        ``contribution``: the sum over the market's periods; ``roas``: that by spend;
+        ``marginal roas``: what one unit of spend more adds, if each period's spend grows by 1 %;
+        ``effect``: what the channel cannot exceed in a period, a matter of the prior where no
+        market was near it.
         """
-        self._channel(channel)
-        if kind not in KINDS:
-            raise ValueError(f"kind = {kind!r}: must be one of {', '.join(KINDS)}")
+        _refuse_unknown([channel], self.channel_columns, "channel")
+        _one_of("kind", kind, _KINDS)
         if "roas" in kind:
-            measure = self.mmm.incrementality
-            name = "contribution_over_spend"
-            name = f"marginal_{name}" if kind != "roas" else name
-            values = getattr(measure, name)(frequency="all_time").sel(channel=channel)
-            if "chain" in values.dims:
-                values = values.stack(sample=("chain", "draw"))
-            values = values.squeeze(drop=True)
+            values = getattr(self.mmm.incrementality, _KINDS[kind])(frequency="all_time")
+            values = values.sel(channel=channel)
         else:
-            posterior = self.idata["posterior"].to_dataset()
-            scale = float(self.mmm.scalers["_target"])
-            if kind == "effect":
-                values = posterior["saturation_beta"].sel(channel=channel)
-            else:
-                values = posterior["channel_contribution"].sel(channel=channel).sum("date")
-            values = scale * values.stack(sample=("chain", "draw"))
-            if self.hierarchy_column not in values.dims:
-                values = values.expand_dims({self.hierarchy_column: self.markets})
+            posterior = self.idata["posterior"].to_dataset().sel(channel=channel)
+            values = posterior[_KINDS[kind]] * float(self.mmm.scalers["_target"])
+            values = values.sum("date") if "date" in values.dims else values
+        values = values.stack(sample=("chain", "draw"))
+        if self.hierarchy_column not in values.dims:
+            values = values.expand_dims({self.hierarchy_column: self.markets})
         return values.transpose("sample", self.hierarchy_column).to_numpy()
 
     def get_market_effects(
-        self, channel: str, markets: list[str] | None = None, *, kind: str = "effect"
+        self, channel: str, markets: list[str] | None = None, *, kind: str = "contribution"
     ) -> pd.DataFrame:
         """What a channel does in each market, with the book's credible interval.
 
-        Parameters
-        ----------
-        channel : str
-            One of ``channel_columns``.
-        markets : list of str, optional
-            Some of the markets; without it all.
-        kind : str
-            As for :meth:`effect_draws`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row a market: ``mean``, ``lower``, ``upper``, in original units.
-
-        Raises
-        ------
-        ValueError
-            If a channel, market or kind is unknown.
+        One row a market: ``mean``, ``lower`` and ``upper``; ``kind`` as for :meth:`effect_draws`.
         """
-        markets = self._some_markets(markets)
+        _refuse_unknown(markets, self.markets, "market")
         rows = mean_interval(self.effect_draws(channel, kind)).T
         frame = pd.DataFrame(rows, index=self.markets, columns=["mean", "lower", "upper"])
-        return frame.rename_axis(self.hierarchy_column).loc[markets]
+        frame = frame.rename_axis(self.hierarchy_column)
+        return frame if markets is None else frame.loc[list(markets)]
 
     def plot_market_comparison(
         self,
@@ -785,123 +583,76 @@ class HierarchicalMMM:
         markets: list[str] | None = None,
         figsize: tuple[float, float] = (12, 6),
         *,
-        kind: str = "effect",
-    ):
-        """Effects by market, a panel a channel.
+        kind: str = "contribution",
+        unit: str | None = None,
+    ) -> Figure:
+        """What channels do by market, a panel a channel: means and the book's intervals.
 
-        Parameters
-        ----------
-        channels : list of str, optional
-            Channels to plot; without it the market-specific ones, or all if there is none.
-        markets : list of str, optional
-            Some of the markets; without it all.
-        figsize : tuple of float
-            Width and height in inches.
-        kind : str
-            As for :meth:`effect_draws`.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            Assign it, so that the notebook shows it once.
+        ``unit`` labels the axis, else the kind does. Assign the figure, so that a notebook shows
+        it once.
         """
-        import matplotlib.pyplot as plt
+        import seaborn as sns
 
-        from helpers.notebook.style import COLOURS
-
+        _refuse_unknown(markets, self.markets, "market")
         channels = channels or self.market_specific_channels or self.channel_columns
-        figure, panels = plt.subplots(
-            1, len(channels), figsize=figsize, sharey=True, squeeze=False, layout="constrained"
+        draws = {c: pd.DataFrame(self.effect_draws(c, kind)) for c in channels}
+        draws = pd.concat(draws, names=["channel"]).set_axis(self.markets, axis=1)
+        width, height = figsize
+        grid = sns.catplot(
+            draws.melt(var_name="market", ignore_index=False).reset_index(),
+            x="value",
+            y="market",
+            col="channel",
+            order=markets,
+            kind="point",
+            errorbar=("pi", 100 * INTERVAL),
+            linestyle="none",
+            height=height,
+            aspect=width / height / len(channels),
         )
-        for axes, channel in zip(panels[0], channels, strict=True):
-            rows = self.get_market_effects(channel, markets, kind=kind)
-            place = np.arange(len(rows))
-            axes.hlines(place, rows["lower"], rows["upper"], color=COLOURS["posterior"])
-            axes.plot(rows["mean"], place, "o", color=COLOURS["posterior"])
-            axes.axvline(rows["mean"].mean(), color=COLOURS["data"], linestyle=":")
-            axes.set_yticks(place, rows.index)
-            axes.set_title(channel, loc="left")
-            axes.set_xlabel(kind)
-            axes.grid(visible=False, axis="y")
-        panels[0, 0].invert_yaxis()
-        return figure
+        grid.set_titles("{col_name}", loc="left")
+        grid.set_axis_labels(unit or kind, "")
+        return grid.figure
 
     def get_pooling_factor(self, channel: str) -> float:
-        """How far a channel's effects are pooled, by Gelman and Pardoe (2006).
+        """How far a channel's effects are pooled, by Gelman and Pardoe (2006), from 0 to 1.
 
-        Parameters
-        ----------
-        channel : str
-            One of ``channel_columns``.
-
-        Returns
-        -------
-        float
-            0 for no pooling, 1 for complete pooling and for a global channel; between them with
-            partial pooling: what the deviations' means vary less than the deviations do.
-
-        References
-        ----------
-        :cite:`gelman2006pooling`
+        0 for no pooling, 1 for complete pooling and for a global channel.
         """
-        self._channel(channel)
-        if self.pooling_mode == "no":
-            return 0.0
-        if self.pooling_mode == "complete" or channel in self.global_channels:
-            return 1.0
+        _refuse_unknown([channel], self.channel_columns, "channel")
+        if self.pooling_mode != "partial" or channel in self.global_channels:
+            return 0.0 if self.pooling_mode == "no" else 1.0
         mean = self.idata["posterior"]["saturation_beta_mean"].sel(channel=channel)
-        mean = mean.stack(sample=("chain", "draw")).to_numpy()[:, None]
-        effect = self.effect_draws(channel) / float(self.mmm.scalers["_target"])
-        return pooling_factor(np.log(effect) - mean)
+        effect = self.effect_draws(channel, "effect") / float(self.mmm.scalers["_target"])
+        return pooling_factor(np.log(effect) - mean.to_numpy().reshape(-1, 1))
 
     def predict_new_market(
         self, X_new: pd.DataFrame, market_name: str, n_samples: int = 1000, *, random_seed=None
     ) -> np.ndarray:
         """Predict a market that the data do not hold: its own draw from the population.
 
-        Level, effects and noise of the market are drawn anew for each sample, carry-over and
-        saturation come from the posterior. Spend and target are scaled as in the fitted data,
-        not by the new market's own largest values.
-
-        Parameters
-        ----------
-        X_new : pandas.DataFrame
-            As ``X`` of :meth:`fit`, for this market; a column of markets is not needed.
-        market_name : str
-            Its name, not one of the fitted markets.
-        n_samples : int
-            Number of samples.
-        random_seed : int, optional
-            Seed.
-
-        Returns
-        -------
-        array, shape (n_samples, n_periods)
-            Draws of the target in original units, by date.
-
-        Raises
-        ------
-        ValueError
-            If the market was fitted, or nothing was pooled: then there is no population.
+        Level, effects and noise are drawn anew for each sample, carry-over and saturation come
+        from the posterior. Spend and target are scaled as in the fitted data, not by the new
+        market's own largest values. Gives draws, shape (n_samples, n_periods), in original units.
         """
-        posterior = self.idata["posterior"].to_dataset()
         if self.pooling_mode == "no":
             raise ValueError("pooling_mode = 'no' has no population to draw a new market from")
         if market_name in self.markets:
             raise ValueError(f"{market_name!r} was fitted; use mmm.sample_posterior_predictive")
-        X = X_new.assign(**{self.hierarchy_column: market_name})
-        spans = self._check_panel(X, np.zeros(len(X)))
-        mmm = self._mmm(scaling=self._fixed_scaling())
-        self._build(mmm, X, np.zeros(len(X)))
-        kept = [
-            name
-            for name, values in posterior.items()
-            if not {self.hierarchy_column, "date"} & set(values.dims)
-        ]
+        market = self.hierarchy_column
+        X = X_new.assign(**{market: market_name})
+        nothing = np.zeros(len(X))
+        self._check_panel(X, nothing)
+        mmm = self._build(X, nothing)
+        for name in ("channel_scale", "target_scale"):
+            mmm.model[name].set_value(self.mmm.model[name].get_value())
+        posterior = self.idata["posterior"].to_dataset()
+        posterior = posterior.drop_dims([market, "date"])
         rng = np.random.default_rng(random_seed)
-        stacked = posterior[kept].stack(sample=("chain", "draw"))
-        chosen = rng.integers(stacked.sizes["sample"], size=n_samples)
-        draws = stacked.isel(sample=chosen).drop_vars(["sample", "chain", "draw"])
+        shape = posterior.sizes["chain"], posterior.sizes["draw"]
+        chosen = np.unravel_index(rng.integers(np.prod(shape), size=n_samples), shape)
+        chain, draw = (xr.DataArray(index, dims="sample") for index in chosen)
+        draws = posterior.isel(chain=chain, draw=draw).drop_vars(["chain", "draw"])
         draws = draws.rename(sample="draw").expand_dims("chain").transpose("chain", "draw", ...)
         logging.getLogger("pymc").setLevel(logging.WARNING)  # else it lists what it draws
         drawn = pm.sample_posterior_predictive(
@@ -913,74 +664,26 @@ class HierarchicalMMM:
             compile_kwargs={"mode": "FAST_COMPILE"},  # run once: to compile takes longest
         )
         y = drawn["posterior_predictive"]["y_original_scale"]
-        return y.isel(chain=0).to_numpy().reshape(n_samples, int(spans["periods"].iloc[0]))
-
-    def _fixed_scaling(self) -> Scaling:
-        dims = (self.hierarchy_column,)
-        channel = {
-            c: float(self.mmm.scalers["_channel"].sel(channel=c)) for c in self.channel_columns
-        }
-        return Scaling(
-            target=FixedScaling(value=float(self.mmm.scalers["_target"]), dims=dims),
-            channel=FixedScaling(value=channel, dims=dims),
-        )
+        return y.isel({"chain": 0, market: 0}).transpose("draw", "date").to_numpy()
 
     def save(self, path: str) -> None:
-        """Write the fitted model to a file.
-
-        Parameters
-        ----------
-        path : str
-            A ``.nc`` file; ``MMM.load`` reads it, too.
-        """
-        hyper = {
-            key: value.to_dict() if isinstance(value, Prior) else value
-            for key, value in self.hyperprior_config.items()
-        }
-        settings = {
-            "adstock_max_lag": self.adstock_max_lag,
-            "pooling_mode": self.pooling_mode,
-            "global_channels": self.global_channels,
-            "hyperprior_config": hyper,
-            "correlation_structure": self.correlation_structure,
-            "model_config": list(self.kwargs.get("model_config") or {}),
-        }
-        self.idata.attrs["hierarchy"] = json.dumps(settings)
+        """Write the fitted model to a ``.nc`` file, which ``MMM.load`` reads, too."""
+        ours = [
+            *("date_column", "channel_columns", "hierarchy_column", "adstock_max_lag"),
+            *("pooling_mode", "global_channels", "hyperprior_config", "correlation_structure"),
+        ]
+        settings = {name: getattr(self, name) for name in ours} | self.kwargs
+        self.idata.attrs["hierarchy"] = json.dumps(settings, default=lambda one: one.to_dict())
         self.mmm.save(path)
 
     @classmethod
     def load(cls, path: str) -> HierarchicalMMM:
-        """Read what :meth:`save` wrote.
+        """The model that :meth:`save` wrote, with its posterior."""
+        mmm = MMM.load(path)
 
-        Parameters
-        ----------
-        path : str
-            The file.
+        def read(data):  # innermost first
+            return deserialize(data) if "dist" in data else data
 
-        Returns
-        -------
-        HierarchicalMMM
-            The model with its posterior; everything works as before.
-        """
-        with _quiet():
-            mmm = MMM.load(path)
-        settings = json.loads(mmm.idata.attrs["hierarchy"])
-        hyper = settings.pop("hyperprior_config")
-        more = MMM.attrs_to_init_kwargs(mmm.idata.attrs)
-        config = {name: more["model_config"][name] for name in settings.pop("model_config")}
-        for name in ("date_column", "channel_columns", "model_config", *_OURS):
-            more.pop(name, None)
-        model = cls(
-            mmm.date_column,
-            mmm.channel_columns,
-            mmm.dims[0],
-            hyperprior_config={
-                key: deserialize(value) if isinstance(value, dict) else value
-                for key, value in hyper.items()
-            },
-            **settings,
-            **more,
-            **({"model_config": config} if config else {}),
-        )
+        model = cls(**json.loads(mmm.idata.attrs["hierarchy"], object_hook=read))
         model.mmm = mmm
         return model

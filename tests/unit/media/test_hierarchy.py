@@ -18,7 +18,7 @@ from helpers.inference.sampling import sample
 from helpers.media.hierarchy import (
     HYPERPRIORS,
     HierarchicalMMM,
-    Population,
+    _MarketPopulation,
     hierarchical_priors,
     pooling_factor,
 )
@@ -80,20 +80,20 @@ def draws_of(idata, name):
 
 
 def test_the_fit_recovers_what_is_true(fitted, panel):
-    effect = fitted.effect_draws("tv") / panel.truth["target_scale"]
+    effect = fitted.effect_draws("tv", "effect") / panel.truth["target_scale"]
     error = (effect.mean(axis=0) - panel.truth["effect"][:, 0]) / effect.std(axis=0)
     assert np.abs(error).max() < 3
     level = draws_of(fitted.idata, "intercept_contribution")
     assert np.abs((level.mean(axis=0) - panel.truth["level"]) / level.std(axis=0)).max() < 4
-    assert np.ptp(fitted.effect_draws("radio"), axis=1).max() < 1e-9  # global
+    assert np.ptp(fitted.effect_draws("radio", "effect"), axis=1).max() < 1e-9  # global
 
 
 def test_effects_are_frames_with_the_books_interval(fitted, data):
-    effects = fitted.get_market_effects("tv")
+    effects = fitted.get_market_effects("tv", kind="effect")
     assert effects.index.tolist() == fitted.markets
     assert effects.columns.tolist() == ["mean", "lower", "upper"]
-    assert effects.T.to_numpy() == pytest.approx(mean_interval(fitted.effect_draws("tv")))
-    some = fitted.get_market_effects("tv", ["market 03"])
+    assert effects.T.to_numpy() == pytest.approx(mean_interval(fitted.effect_draws("tv", "effect")))
+    some = fitted.get_market_effects("tv", ["market 03"], kind="effect")
     assert some.equals(effects.loc[["market 03"]])
     X, y = data
     contribution = fitted.effect_draws("tv", "contribution").mean(axis=0)
@@ -304,12 +304,16 @@ def test_alone_has_the_spread_that_a_population_gives_to_one_market():
 @pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("dims", [("market",), ("market", "channel")])
 def test_markets_differ_by_the_populations_sd(dims, centered):
-    prior = Population(
-        Prior("Normal"), Prior("Gamma", alpha=2, beta=4), dims=dims, centered=centered
-    )
+    hyper = Prior("Normal"), Prior("Gamma", alpha=2, beta=4)
+    if len(dims) == 2:
+        prior = _MarketPopulation(*hyper, dims=dims, centered=centered)
+        names = ("beta", "beta_mean", "beta_sd")
+    else:  # as levels and noise have it
+        mean, sd = hyper
+        prior = Prior("Normal", mu=mean, sigma=sd, dims=dims, transform="exp", centered=centered)
+        names = ("beta", "beta_raw_mu", "beta_raw_sigma")
     with pm.Model(coords={"market": range(50), "channel": ["tv", "radio"]}) as model:
-        prior.create_variable("beta")
-    names = ("beta", "beta_mean", "beta_sd")
+        prior.create_variable("beta", xdist=True)
     beta, mean, sd = pm.draw([model[name] for name in names], draws=100, random_seed=1)
     z = (np.log(beta) - mean[:, None]) / sd[:, None]
     assert z.std() == pytest.approx(1, abs=0.05)
@@ -317,7 +321,7 @@ def test_markets_differ_by_the_populations_sd(dims, centered):
 
 
 def test_lkj_correlates_the_channels_that_vary():
-    prior = Population(
+    prior = _MarketPopulation(
         Prior("Normal"),
         Prior("HalfNormal"),
         dims=("market", "channel"),
