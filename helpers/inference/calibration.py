@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import arviz as az
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -65,30 +66,7 @@ def rank_of(truth: float, draws: np.ndarray) -> int:
 
 
 def rank_counts(ranks: np.ndarray, *, n_bins: int = 10) -> np.ndarray:
-    """Histogram of ranks, in bins of equal probability.
-
-    Parameters
-    ----------
-    ranks : array of int, shape (n_datasets,)
-        What :func:`rank_of` returns, one for each data set.
-    n_bins : int
-        Number of bins, a divisor of ``RANK_DRAWS + 1``.
-
-    Returns
-    -------
-    array of int, shape (n_bins,)
-        Data sets in each bin.
-
-    Raises
-    ------
-    ValueError
-        If the bins cannot be equal.
-
-    Examples
-    --------
-    >>> rank_counts(np.arange(100), n_bins=4).tolist()
-    [25, 25, 25, 25]
-    """
+    """Histogram of ranks in bins of equal probability; ``n_bins`` divides ``RANK_DRAWS + 1``."""
     if (RANK_DRAWS + 1) % n_bins:
         raise ValueError(f"n_bins={n_bins} does not divide {RANK_DRAWS + 1} ranks into equal bins")
     return np.bincount(np.asarray(ranks) * n_bins // (RANK_DRAWS + 1), minlength=n_bins)
@@ -123,12 +101,6 @@ def rank_band(
     -------
     tuple of float
         Lower and upper count.
-
-    Examples
-    --------
-    >>> one, many = rank_band(200), rank_band(200, n_histograms=12)
-    >>> many[0] < one[0] < 20 < one[1] < many[1]
-    True
     """
     expected = n_datasets / n_bins
     farthest = float(np.quantile(_farthest(n_datasets, n_histograms, n_bins, seed), probability))
@@ -146,12 +118,10 @@ def _farthest(n_datasets: int, n_histograms: int, n_bins: int, seed: int) -> np.
 def rank_pvalue(ranks: pd.DataFrame, *, n_bins: int = 10, seed: int = 0) -> float:
     """Share of studies of a right model that have a bar as far off as the farthest one here.
 
-    Histograms are taken as independent, as in :func:`rank_band`.
-
     Parameters
     ----------
     ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
-        Ranks by data set and quantity.
+        Ranks by data set and quantity; histograms are taken as independent.
     n_bins : int
         Bins of each histogram.
     seed : int
@@ -161,14 +131,6 @@ def rank_pvalue(ranks: pd.DataFrame, *, n_bins: int = 10, seed: int = 0) -> floa
     -------
     float
         In (0, 1], to about 0.0003.
-
-    Examples
-    --------
-    >>> flat = np.arange(100)
-    >>> rank_pvalue(pd.DataFrame({"beta": flat, "sd": flat}))
-    1.0
-    >>> rank_pvalue(pd.DataFrame({"beta": flat, "sd": 0 * flat})) < LEAST_PVALUE
-    True
     """
     expected = len(ranks) / n_bins
     farthest = max(np.abs(rank_counts(ranks[k], n_bins=n_bins) - expected).max() for k in ranks)
@@ -179,36 +141,10 @@ def rank_pvalue(ranks: pd.DataFrame, *, n_bins: int = 10, seed: int = 0) -> floa
 def ecdf_band(
     n_datasets: int, *, n_curves: int = 1, probability: float = 0.95, seed: int = 0
 ) -> np.ndarray:
-    """Shares between which *all* points of all ECDFs lie if ranks are uniform.
+    """Shares between which *all* points of all ECDFs lie if ranks are uniform, (2, RANK_DRAWS).
 
-    At each rank the band leaves out the same small probability on either side. Curves are taken
-    as independent; where they go together, the band is a little too wide.
-
-    Parameters
-    ----------
-    n_datasets : int
-        Ranks behind each curve.
-    n_curves : int
-        Number of curves looked at together.
-    probability : float
-        Probability that no point of any curve is outside.
-    seed : int
-        Seed of the simulation that finds the band.
-
-    Returns
-    -------
-    array, shape (2, RANK_DRAWS)
-        Lowest and highest share of data sets with at most the rank, for ranks from 0 on.
-
-    References
-    ----------
-    :cite:`sailynoja2022graphical`
-
-    Examples
-    --------
-    >>> one, many = ecdf_band(200), ecdf_band(200, n_curves=12)
-    >>> bool((many[0] <= one[0]).all() and (many[1] >= one[1]).all())
-    True
+    At each rank the band leaves out the same small probability on either side
+    (:cite:`sailynoja2022graphical`); curves are taken as independent.
     """
     rarest = _rarest(n_datasets, n_curves, seed)
     level = np.quantile(rarest, 1 - probability, method="lower")
@@ -220,13 +156,12 @@ def ecdf_band(
 def ecdf_pvalue(ranks: pd.DataFrame, *, seed: int = 0) -> float:
     """Share of studies of a right model that have a point of an ECDF as far off as any here.
 
-    How far off a point is says its tail probability. Curves are taken as independent, as in
-    :func:`ecdf_band`.
+    How far off a point is says its tail probability (:cite:`sailynoja2022graphical`).
 
     Parameters
     ----------
     ranks : pandas.DataFrame, shape (n_datasets, n_curves)
-        Ranks by data set and quantity.
+        Ranks by data set and quantity; curves are taken as independent.
     seed : int
         Seed of the simulation.
 
@@ -234,18 +169,6 @@ def ecdf_pvalue(ranks: pd.DataFrame, *, seed: int = 0) -> float:
     -------
     float
         In (0, 1], to about 0.0003.
-
-    References
-    ----------
-    :cite:`sailynoja2022graphical`
-
-    Examples
-    --------
-    >>> flat = np.arange(100)
-    >>> ecdf_pvalue(pd.DataFrame({"beta": flat, "sd": flat})) > 0.9
-    True
-    >>> ecdf_pvalue(pd.DataFrame({"beta": flat, "sd": flat // 2})) < LEAST_PVALUE
-    True
     """
     tails = _tails(len(ranks))
     found = min(_rarest_point(tails, _at_most(ranks[name])) for name in ranks)
@@ -256,6 +179,9 @@ def ecdf_pvalue(ranks: pd.DataFrame, *, seed: int = 0) -> float:
 def passes(ranks: pd.DataFrame) -> bool:
     """Whether bars and ECDFs of a study are as even as a right model's.
 
+    ArviZ tests a quantity at a time (``uniformity_test``); a study is one verdict over all of its
+    quantities, so the test is ours: both p-values are above ``LEAST_PVALUE``.
+
     Parameters
     ----------
     ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
@@ -264,7 +190,7 @@ def passes(ranks: pd.DataFrame) -> bool:
     Returns
     -------
     bool
-        Whether :func:`rank_pvalue` and :func:`ecdf_pvalue` are above ``LEAST_PVALUE``.
+        As :func:`rank_pvalue` and :func:`ecdf_pvalue` say.
 
     Examples
     --------
@@ -313,9 +239,7 @@ def plot_ranks(
     n_bins: int = 10,
     columns: int = 3,
 ) -> Figure:
-    """Rank histograms side by side, with the band of uniform ranks.
-
-    Bars that leave the band are hatched.
+    """Rank histograms side by side, with the band of uniform ranks; bars that leave it are hatched.
 
     Parameters
     ----------
@@ -332,12 +256,6 @@ def plot_ranks(
     -------
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
-
-    Examples
-    --------
-    >>> figure = plot_ranks({"beta": np.arange(100), "sd": np.zeros(100, int)}, (5, 15))
-    >>> [axes.get_title(loc="left") for axes in figure.axes]
-    ['beta', 'sd']
     """
     where = (np.arange(n_bins) + 0.5) * (RANK_DRAWS + 1) / n_bins
 
@@ -357,12 +275,58 @@ def plot_ranks(
     return _panels(ranks, draw, columns=columns, height=1.35, label="data sets")
 
 
+def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) -> Figure:
+    """ArviZ's ECDFs of ranks less those of uniform ranks, a panel a quantity, and its test.
+
+    Points that stray from evenness in a quantity that fails are marked.
+
+    Parameters
+    ----------
+    ranks : mapping of str to array of int, shape (n_datasets,)
+        Ranks by the title of their panel; a data frame will do.
+    probability : float
+        Probability that a right model has no mark at all.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Assign it, so that the notebook shows it once.
+
+    References
+    ----------
+    :cite:`sailynoja2022graphical`
+    """
+    rng = np.random.default_rng(0)  # the test takes shares without ties
+    shares = {
+        n: (np.asarray(ranks[n]) + rng.random(len(ranks[n]))) / (RANK_DRAWS + 1) for n in ranks
+    }
+    drawn = az.plot_ecdf_pit(
+        az.from_dict({"prior_sbc": {name: share[None] for name, share in shares.items()}}),
+        envelope_prob=probability ** (1 / len(shares)),
+        visuals={
+            "ecdf_lines": {"color": COLOURS["posterior"]},
+            "suspicious_points": {"color": COLOURS["decision"]},
+            "p_value_text": {"size": 9},
+            "title": {"size": 12},
+            "xlabel": False,
+            "ylabel": False,
+        },
+        col_wrap=3,
+        figure_kwargs={"figsize": (WIDTH, 0.9 + 1.35 * -(-len(shares) // 3))},
+    )
+    figure = drawn.viz["figure"].item()
+    figure.supxlabel("rank of the truth among the draws, as a share", fontsize=13)
+    figure.supylabel("share up to it, less the even share", fontsize=13)
+    return figure
+
+
 def plot_ecdfs(
     studies: Mapping[str, pd.DataFrame], *, probability: float = 0.95, columns: int = 3
 ) -> Figure:
     """ECDFs of ranks less those of uniform ranks, a panel a study, each with its band.
 
-    Curves that leave the band are thick; among several, the farthest has its name.
+    ArviZ draws a panel a quantity (:func:`plot_study`); here a panel holds all of a study, and its
+    band is theirs together. Curves that leave it are thick; among several, the farthest is named.
 
     Parameters
     ----------
@@ -377,16 +341,6 @@ def plot_ecdfs(
     -------
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
-
-    References
-    ----------
-    :cite:`sailynoja2022graphical`
-
-    Examples
-    --------
-    >>> ranks = pd.DataFrame({"beta": np.arange(100), "sd": np.arange(100) // 2})
-    >>> [text.get_text() for text in plot_ecdfs({"study": ranks}).axes[0].texts]
-    ['sd']
     """
     at = np.arange(RANK_DRAWS + 2)
     uniform = at / (RANK_DRAWS + 1)
@@ -458,27 +412,7 @@ def _curve_leaves(ranks, band):
 
 
 def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> bool:
-    """Whether every bar of a histogram lies in the band.
-
-    Parameters
-    ----------
-    ranks : array of int, shape (n_datasets,)
-        Ranks of one quantity.
-    band : tuple of float
-        What :func:`rank_band` returns.
-    n_bins : int
-        Number of bins.
-
-    Returns
-    -------
-    bool
-        False as soon as one bar is outside.
-
-    Examples
-    --------
-    >>> stays(np.arange(100), (5, 15)), stays(np.zeros(100, int), (5, 15))
-    (True, False)
-    """
+    """Whether every bar of a histogram of ranks lies in the band of :func:`rank_band`."""
     counts = rank_counts(ranks, n_bins=n_bins)
     return bool(band[0] <= counts.min() and counts.max() <= band[1])
 
@@ -486,50 +420,12 @@ def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> 
 def outside(
     ranks: Mapping[str, np.ndarray], band: tuple[float, float], *, n_bins: int = 10
 ) -> list[str]:
-    """Histograms with a bar that leaves the band.
-
-    Parameters
-    ----------
-    ranks : mapping of str to array of int, shape (n_datasets,)
-        Ranks by quantity; a data frame will do.
-    band : tuple of float
-        What :func:`rank_band` returns.
-    n_bins : int
-        Number of bins.
-
-    Returns
-    -------
-    list of str
-        Their quantities.
-
-    Examples
-    --------
-    >>> outside({"beta": np.arange(100), "sd": np.zeros(100, int)}, (5, 15))
-    ['sd']
-    """
+    """Quantities with a bar that leaves the band of :func:`rank_band`, of ranks by quantity."""
     return [name for name in ranks if not stays(ranks[name], band, n_bins=n_bins)]
 
 
 def outer_share(ranks: np.ndarray, *, n_bins: int = 10) -> float:
-    """Share of ranks in the two outer bars: more than expected if a posterior is too narrow.
-
-    Parameters
-    ----------
-    ranks : array of int, shape (n_datasets,)
-        Ranks of one quantity.
-    n_bins : int
-        Number of bins.
-
-    Returns
-    -------
-    float
-        About ``2 / n_bins`` for a right posterior.
-
-    Examples
-    --------
-    >>> outer_share(np.arange(100)), outer_share(np.zeros(100, int))
-    (0.2, 1.0)
-    """
+    """Share of ranks in the two outer bars: above ``2 / n_bins`` if a posterior is too narrow."""
     return float(rank_counts(ranks, n_bins=n_bins)[[0, -1]].sum() / len(ranks))
 
 
@@ -630,17 +526,7 @@ def pymc_check(
 
 @dataclass(frozen=True)
 class Study:
-    """What :func:`calibrate` finds; a row a data set in each table.
-
-    Attributes
-    ----------
-    ranks : pandas.DataFrame
-        Rank of each true value; a vector's components are numbered, ``beta 0``.
-    widths : pandas.DataFrame
-        Standard deviation of each posterior.
-    checks : pandas.DataFrame
-        Diagnostics of each fit.
-    """
+    """What :func:`calibrate` finds, a row a data set: ranks, posteriors' widths, diagnostics."""
 
     ranks: pd.DataFrame
     widths: pd.DataFrame
@@ -659,7 +545,7 @@ def calibrate(
     """Rank the truth among the posterior draws of n data sets from the prior.
 
     With a folder each finished data set is noted there at once, and a study that was stopped
-    goes on with the first one missing; it ends as if it had never been stopped.
+    goes on with the first one missing; simuk, which else does the same, can do neither.
 
     Parameters
     ----------
@@ -680,7 +566,7 @@ def calibrate(
     Returns
     -------
     Study
-        Ranks, widths and diagnostics.
+        Ranks (a vector's components are numbered, ``beta 0``), widths and diagnostics.
 
     Raises
     ------
@@ -745,26 +631,10 @@ def rank_numbers(
     caption: str,
     probability: float = 0.95,
 ) -> bool:
-    """Show how far a study's histograms and ECDFs are off, as key numbers.
+    """Show how far a study's histograms and ECDFs are off, and return whether it :func:`passes`.
 
-    Parameters
-    ----------
-    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
-        Ranks by data set and quantity.
-    band : tuple of float
-        What :func:`rank_band` returns.
-    prefix : str
-        Beginning of the numbers' keys; ``histograms``, ``leaving``, ``pvalue``, ``expected``,
-        ``farthest``, ``allowed``, ``curves`` and ``curve-pvalue`` follow.
-    caption : str
-        Heading of the table.
-    probability : float
-        Probability that all ECDFs of a right model stay in their band.
-
-    Returns
-    -------
-    bool
-        Whether the study :func:`passes`.
+    The numbers' keys begin with ``prefix`` and end with ``histograms``, ``leaving``, ``pvalue``,
+    ``expected``, ``farthest``, ``allowed``, ``curves`` and ``curve-pvalue``.
     """
     n, k = ranks.shape
     curve_band = ecdf_band(n, n_curves=k, probability=probability)
@@ -791,24 +661,7 @@ def rank_numbers(
 
 
 def converged(checks: pd.DataFrame) -> pd.Series:
-    """Which fits converged, with as many effective draws as ranks need.
-
-    Parameters
-    ----------
-    checks : pandas.DataFrame
-        What :func:`helpers.inference.convergence.diagnostics` returns, a row a fit.
-
-    Returns
-    -------
-    pandas.Series of bool
-        R-hat below 1.05, and more than ``RANK_DRAWS`` effective draws.
-
-    Examples
-    --------
-    >>> checks = {"rhat": [1.01, 1.01], "ess_bulk": [300, 80], "ess_tail": [200, 200]}
-    >>> converged(pd.DataFrame(checks)).tolist()
-    [True, False]
-    """
+    """Which fits have R-hat below 1.05 and as many effective draws as ranks need."""
     ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
     return (checks["rhat"] < 1.05) & (ess > RANK_DRAWS)
 
@@ -816,21 +669,8 @@ def converged(checks: pd.DataFrame) -> pd.Series:
 def sampler_numbers(checks: pd.DataFrame, *, prefix: str, caption: str) -> tuple[float, float]:
     """Show how the sampler of a study did, as key numbers.
 
-    Parameters
-    ----------
-    checks : pandas.DataFrame
-        What :func:`helpers.inference.convergence.diagnostics` returns, a row a fit.
-    prefix : str
-        Beginning of the numbers' keys; ``datasets``, ``divergent``, ``rhat``, ``ess`` and
-        ``failed`` follow.
-    caption : str
-        Heading of the table.
-
-    Returns
-    -------
-    tuple of float
-        Share of fits that did not converge (R-hat of 1.05 or more, or fewer effective draws than
-        ranks need), and share with a divergence.
+    Their keys begin with ``prefix`` and end with ``datasets``, ``divergent``, ``rhat``, ``ess`` and
+    ``failed``. Returned are the share of fits that did not converge, and that with a divergence.
     """
     ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
     failed = ~converged(checks)

@@ -20,6 +20,7 @@ from helpers.inference.calibration import (
     passes,
     plot_ecdfs,
     plot_ranks,
+    plot_study,
     pymc_check,
     rank_band,
     rank_counts,
@@ -162,6 +163,19 @@ def test_the_plot_names_curves_outside_the_band():
     assert np.abs(good.get_ydata()).max() < 1e-12
     assert bad.get_ydata().max() == pytest.approx(0.5) and bad.get_xdata()[-1] == 100
     assert bad.get_linewidth() > good.get_linewidth()
+
+
+def test_arviz_marks_a_quantity_that_is_off():
+    rng = np.random.default_rng(0)
+    ranks = {"good": rng.permutation(np.arange(100)), "bad": np.arange(100) // 2}
+    good, bad = (axes for axes in plot_study(ranks).axes if axes.get_title())
+    assert [good.get_title(), bad.get_title()] == ["good", "bad"]
+
+    def marks(axes):
+        return sum(len(points.get_offsets()) for points in axes.collections)
+
+    assert marks(good) == 0 < marks(bad)
+    assert np.abs(good.lines[-1].get_ydata()).max() < 0.02 < np.abs(bad.lines[-1].get_ydata()).max()
 
 
 def test_refusals():
