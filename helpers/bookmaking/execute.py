@@ -23,6 +23,7 @@ from helpers.bookmaking.book import Book, parameterised
 from helpers.bookmaking.closure import code_of, imported
 from helpers.bookmaking.errors import BuildError
 from helpers.bookmaking.parameters import read_parameters
+from helpers.notebook.show import without_docstrings
 
 # One thread a kernel whatever else runs: results must not depend on how many run side by side.
 KERNEL_SETTINGS = {
@@ -76,14 +77,17 @@ def kernel_environment(caches: Path) -> dict[str, str]:
 
 
 def digest(book: Book, notebook: nbformat.NotebookNode) -> str:
-    """Fingerprint of all that outputs depend on; prose is not, pages take it from the source.
+    """Fingerprint of all that outputs depend on; prose and docstrings are not.
 
     Of `helpers/bookmaking` only the worker is: the rest works around the kernel and not in it.
     """
     code = code_of(notebook)
-    parts = [json.dumps([code, KERNEL_SETTINGS, sys.version]).encode()]
+    modules = imported(book.root, code)
+    sources = [without_docstrings(path.read_text()) for path in modules]
+    names = [str(path.relative_to(book.root)) for path in modules]
+    parts = [json.dumps([code, names, sources, KERNEL_SETTINGS, sys.version]).encode()]
     files = [Path(__file__).with_name("worker.py"), book.root / "requirements.lock"]
-    for path in [*imported(book.root, code), *files, *data_files(notebook)]:
+    for path in [*files, *data_files(notebook)]:
         if path.is_file():
             parts += [path.name.encode(), path.read_bytes()]
     whole = hashlib.sha256()

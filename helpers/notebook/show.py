@@ -34,7 +34,7 @@ def show(*functions: Callable) -> None:
     while waiting:
         piece = waiting.pop(0)
         if piece.__qualname__ not in pieces:
-            pieces[piece.__qualname__] = source_of(piece)
+            pieces[piece.__qualname__] = _source_of(piece)
             waiting[:0] = _private_pieces(piece)
     display(_Source("\n\n\n".join(pieces.values())))
 
@@ -49,16 +49,20 @@ class _Source(str):
         return f"```python\n{self}\n```"
 
 
-def source_of(piece: Callable) -> str:
-    """Source of a function or class without its docstrings."""
-    source = textwrap.dedent(inspect.getsource(piece))
-    lines = source.splitlines()
+def without_docstrings(source: str) -> str:
+    """Python source without its docstrings; comments stay."""
     dropped: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+        documented = isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
+        if documented and ast.get_docstring(node) is not None:
             first = node.body[0]
             dropped.update(range(first.lineno - 1, first.end_lineno or first.lineno))
-    return "\n".join(line for i, line in enumerate(lines) if i not in dropped).strip("\n")
+    lines = enumerate(source.splitlines())
+    return "\n".join(line for i, line in lines if i not in dropped).strip("\n")
+
+
+def _source_of(piece: Callable) -> str:
+    return without_docstrings(textwrap.dedent(inspect.getsource(piece)))
 
 
 def _private_pieces(piece: Callable) -> list[Callable]:

@@ -130,6 +130,8 @@ def test_digest_follows_all_inputs_and_nothing_else(tmp_path, monkeypatch):
     (book.root / "helpers" / "__pycache__" / "model.pyc").write_text("byte-code")
     (book.root / "helpers" / "other.py").write_text("CHANGED = True")
     write_chapter(path, "import helpers.model", new_markdown_cell("More prose."))
+    model = book.root / "helpers" / "model.py"
+    model.write_text(f'"""What it holds, in more words."""\n{model.read_text()}')
     assert now() == seen[0]
 
     seen.append(now(DRAWS=10))
@@ -351,17 +353,17 @@ def test_a_card_shows_picture_question_and_answer_of_its_chapter(tmp_path):
 def test_the_page_of_models_says_where_each_stands_and_is_shown(tmp_path):
     book = tiny_book(tmp_path / "book", one="1", two="2")
     (book.root / "helpers" / "model.py").write_text(
-        'def lift_model(x):\n    """Lift of\n    sales.\n\n    More."""\n\n'
+        'def lift_model(x):\n    """Lift of\n    :func:`sales`.\n\n    More."""\n\n'
         "def _inner():\n    numpyro.sample()\n\n"
         "class Mix:\n    def fit(self):\n        _inner()\n\n"
         "def lift(x):\n    return x\n"
     )
-    (book.root / "book" / "models.md").write_text("<!-- table of models -->\n")
+    (book.root / "book" / "models.md").write_text("<!-- list of models -->\n")
     stage_book(book, answered(book), tmp_path / "stage")
     page = (tmp_path / "stage" / "book" / "models.md").read_text()
-    row = "| [Chapter one](../notebooks/part/one.ipynb) | `helpers/model.py:1` | Lift of sales. |"
-    assert f"| `lift_model` {row}" in page
-    assert "| `Mix` |  | `helpers/model.py:10` |" in page
+    link = "[Chapter one](../notebooks/part/one.ipynb)"
+    assert f"`lift_model`\n: Lift of `sales`.\n  `helpers/model.py:1`; shown in {link}.\n" in page
+    assert "`Mix`\n: \n  `helpers/model.py:10`.\n" in page
     assert page.count("`helpers/model.py:") == 2
 
 
