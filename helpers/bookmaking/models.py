@@ -12,7 +12,7 @@ import nbformat
 
 from helpers.bookmaking.closure import parsed
 
-MARKER = "<!-- table of models -->"
+MARKER = "<!-- list of models -->"
 NAMES = re.compile(r"\w+_model|build_\w+")
 BUILDS = re.compile(r"(?:pm|pymc)\.Model|(?:\w+\.)*MMM|numpyro\.sample")
 
@@ -66,14 +66,17 @@ def shown(notebook: nbformat.NotebookNode) -> set[str]:
     return names
 
 
-def models_table(root: Path, links: Iterable[tuple[str, set[str]]]) -> str:
-    """Markdown table of the models, with a link to each chapter that shows one."""
-    links = list(links)
-    rows = [
-        f"| `{model.name}` | {', '.join(link for link, names in links if model.name in names)} "
-        f"| `{model.place}:{model.line}` | {model.purpose} |"
-        for model in models(root)
-    ]
-    return "\n".join(
-        ["| Model | Chapter | Where | What it is |", "| :-- | :-- | :-- | :-- |", *rows]
-    )
+def models_list(root: Path, links: Iterable[tuple[str, set[str]]]) -> str:
+    """Markdown list of the models, with a link to each chapter that shows one."""
+    links, entries = list(links), []
+    for model in models(root):
+        chapters = ", ".join(link for link, names in links if model.name in names)
+        purpose = re.sub(r":\w+:(?=`)", "", model.purpose)
+        shown = f"; shown in {chapters}" if chapters else ""
+        entries += [
+            f"`{model.name}`",
+            f": {purpose}",
+            f"  `{model.place}:{model.line}`{shown}.",
+            "",
+        ]
+    return "\n".join(entries)

@@ -79,7 +79,7 @@ def write_pages(
     fill(pages / "index.md", landing.MARKER, landing.cards(book, chapters, pages))
     fill(pages / "status.md", STATUS, status_tables(zip(links.values(), records, strict=True)))
     shown = zip(links.values(), map(models.shown, chapters.values()), strict=True)
-    fill(pages / "models.md", models.MARKER, models.models_table(book.root, shown))
+    fill(pages / "models.md", models.MARKER, models.models_list(book.root, shown))
     record = pages / "planted.json"
     rows = json.loads(record.read_text()) if record.exists() else []
     fill(pages / "planted.md", PLANTED, planted_table(links, rows))
