@@ -95,23 +95,15 @@ def _find_files(directory: str | Path | None) -> tuple[Path, Path]:
     )
 
 
-def rossmann_groups(frame: pd.DataFrame, groups: Sequence[str] = ("a", "d")) -> pd.DataFrame:
-    """Daily sales of groups of stores, summed over each store type.
-
-    Stores with missing days are left out, so that a group keeps its stores; sales are blank where
-    fewer than half of the stores were open.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If a group has no store with every day.
+def _grouped(frame: pd.DataFrame, groups: Sequence[str] = ("a", "d")) -> pd.DataFrame:
+    """Sum daily sales over each store type, without stores that have missing days.
 
     Examples
     --------
     >>> days = pd.date_range("2013-01-01", periods=2).repeat(2)
     >>> frame = pd.DataFrame({"Date": days, "Store": [1, 2, 1, 2], "StoreType": ["a", "d"] * 2,
     ...     "Sales": [5.0, 7.0, 6.0, 0.0], "Open": [1, 1, 1, 0]})
-    >>> rossmann_groups(frame)["sales"].tolist()
+    >>> _grouped(frame)["sales"].tolist()
     [5.0, 7.0, 6.0, nan]
     """
     n_days = (frame["Date"].max() - frame["Date"].min()).days + 1
@@ -138,5 +130,23 @@ def rossmann_groups(frame: pd.DataFrame, groups: Sequence[str] = ("a", "d")) -> 
 def load_rossmann_groups(
     directory: str | Path | None = None, *, groups: Sequence[str] = ("a", "d")
 ) -> pd.DataFrame:
-    """Daily sales of groups of Rossmann stores: :func:`rossmann_groups` of what is on disk."""
-    return rossmann_groups(load_rossmann(directory), groups)
+    """Daily sales of groups of Rossmann stores, as Part I's loader takes them.
+
+    Parameters
+    ----------
+    directory : str or pathlib.Path, optional
+        As :func:`load_rossmann`.
+    groups : sequence of str
+        Store types, one "city" each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Long frame ``date, city, sales``; blank where fewer than half of the stores were open.
+
+    Raises
+    ------
+    FileNotFoundError, helpers.data.columns.DataError
+        As :func:`load_rossmann`; also if a group has no store with every day.
+    """
+    return _grouped(load_rossmann(directory), groups)

@@ -65,7 +65,7 @@ def rank_of(truth: float, draws: np.ndarray) -> int:
     return int(np.sum(thinned < truth))
 
 
-def rank_counts(ranks: np.ndarray, *, n_bins: int = 10) -> np.ndarray:
+def _rank_counts(ranks: np.ndarray, *, n_bins: int = 10) -> np.ndarray:
     """Histogram of ranks in bins of equal probability; ``n_bins`` divides ``RANK_DRAWS + 1``."""
     if (RANK_DRAWS + 1) % n_bins:
         raise ValueError(f"n_bins={n_bins} does not divide {RANK_DRAWS + 1} ranks into equal bins")
@@ -133,12 +133,12 @@ def rank_pvalue(ranks: pd.DataFrame, *, n_bins: int = 10, seed: int = 0) -> floa
         In (0, 1], to about 0.0003.
     """
     expected = len(ranks) / n_bins
-    farthest = max(np.abs(rank_counts(ranks[k], n_bins=n_bins) - expected).max() for k in ranks)
+    farthest = max(np.abs(_rank_counts(ranks[k], n_bins=n_bins) - expected).max() for k in ranks)
     simulated = _farthest(len(ranks), ranks.shape[1], n_bins, seed)
     return float((1 + (simulated >= farthest).sum()) / (1 + simulated.size))
 
 
-def ecdf_band(
+def _ecdf_band(
     n_datasets: int, *, n_curves: int = 1, probability: float = 0.95, seed: int = 0
 ) -> np.ndarray:
     """Shares between which *all* points of all ECDFs lie if ranks are uniform, (2, RANK_DRAWS).
@@ -203,7 +203,7 @@ def passes(ranks: pd.DataFrame) -> bool:
 
 def _at_most(ranks):
     """Data sets with at most each rank but the last, at which all are."""
-    return rank_counts(ranks, n_bins=RANK_DRAWS + 1).cumsum()[:-1]
+    return _rank_counts(ranks, n_bins=RANK_DRAWS + 1).cumsum()[:-1]
 
 
 @cache
@@ -260,7 +260,7 @@ def plot_ranks(
     where = (np.arange(n_bins) + 0.5) * (RANK_DRAWS + 1) / n_bins
 
     def draw(axes, values):
-        counts = rank_counts(values, n_bins=n_bins)
+        counts = _rank_counts(values, n_bins=n_bins)
         outside = (counts < band[0]) | (counts > band[1])
         bars = axes.bar(
             where,
@@ -306,7 +306,7 @@ def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) ->
         visuals={
             "ecdf_lines": {"color": COLOURS["posterior"]},
             "suspicious_points": {"color": COLOURS["decision"]},
-            "p_value_text": {"size": 9},
+            "p_value_text": False,
             "title": {"size": 12},
             "xlabel": False,
             "ylabel": False,
@@ -316,7 +316,7 @@ def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) ->
     )
     figure = drawn.viz["figure"].item()
     figure.supxlabel("rank of the truth among the draws, as a share", fontsize=13)
-    figure.supylabel("share up to it, less the even share", fontsize=13)
+    figure.supylabel("less the even share", fontsize=13)
     return figure
 
 
@@ -346,7 +346,7 @@ def plot_ecdfs(
     uniform = at / (RANK_DRAWS + 1)
 
     def draw(axes, ranks):
-        band = ecdf_band(len(ranks), n_curves=ranks.shape[1], probability=probability)
+        band = _ecdf_band(len(ranks), n_curves=ranks.shape[1], probability=probability)
         low, high = (np.concatenate([[0], edge, [1]]) - uniform for edge in band)
         axes.fill_between(at, low, high, color=COLOURS["prior"], alpha=0.5, linewidth=0)
         off, leaves = {}, {}
@@ -406,27 +406,75 @@ def _panels(contents, draw, *, columns, height, label):
 
 
 def _curve_leaves(ranks, band):
-    """Whether a point of the ranks' ECDF is outside of what `ecdf_band` returns."""
+    """Whether a point of the ranks' ECDF is outside of what `_ecdf_band` returns."""
     share = _at_most(ranks) / len(ranks)
     return bool(((share < band[0]) | (share > band[1])).any())
 
 
 def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> bool:
-    """Whether every bar of a histogram of ranks lies in the band of :func:`rank_band`."""
-    counts = rank_counts(ranks, n_bins=n_bins)
+    """Whether every bar of a histogram lies in the band.
+
+    Parameters
+    ----------
+    ranks : array of int, shape (n_datasets,)
+        Ranks of one quantity.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    bool
+        False as soon as one bar is outside.
+    """
+    counts = _rank_counts(ranks, n_bins=n_bins)
     return bool(band[0] <= counts.min() and counts.max() <= band[1])
 
 
 def outside(
     ranks: Mapping[str, np.ndarray], band: tuple[float, float], *, n_bins: int = 10
 ) -> list[str]:
-    """Quantities with a bar that leaves the band of :func:`rank_band`, of ranks by quantity."""
+    """Histograms with a bar that leaves the band.
+
+    Parameters
+    ----------
+    ranks : mapping of str to array of int, shape (n_datasets,)
+        Ranks by quantity; a data frame will do.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    list of str
+        Their quantities.
+    """
     return [name for name in ranks if not stays(ranks[name], band, n_bins=n_bins)]
 
 
 def outer_share(ranks: np.ndarray, *, n_bins: int = 10) -> float:
-    """Share of ranks in the two outer bars: above ``2 / n_bins`` if a posterior is too narrow."""
-    return float(rank_counts(ranks, n_bins=n_bins)[[0, -1]].sum() / len(ranks))
+    """Share of ranks in the two outer bars: more than expected if a posterior is too narrow.
+
+    Parameters
+    ----------
+    ranks : array of int, shape (n_datasets,)
+        Ranks of one quantity.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    float
+        About ``2 / n_bins`` for a right posterior.
+
+    Examples
+    --------
+    >>> outer_share(np.arange(100)), outer_share(np.zeros(100, int))
+    (0.2, 1.0)
+    """
+    return float(_rank_counts(ranks, n_bins=n_bins)[[0, -1]].sum() / len(ranks))
 
 
 @dataclass(frozen=True)
@@ -631,15 +679,31 @@ def rank_numbers(
     caption: str,
     probability: float = 0.95,
 ) -> bool:
-    """Show how far a study's histograms and ECDFs are off, and return whether it :func:`passes`.
+    """Show how far a study's histograms and ECDFs are off, as key numbers.
 
-    The numbers' keys begin with ``prefix`` and end with ``histograms``, ``leaving``, ``pvalue``,
-    ``expected``, ``farthest``, ``allowed``, ``curves`` and ``curve-pvalue``.
+    Parameters
+    ----------
+    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
+        Ranks by data set and quantity.
+    band : tuple of float
+        What :func:`rank_band` returns.
+    prefix : str
+        Beginning of the numbers' keys; ``histograms``, ``leaving``, ``pvalue``, ``expected``,
+        ``farthest``, ``allowed``, ``curves`` and ``curve-pvalue`` follow.
+    caption : str
+        Heading of the table.
+    probability : float
+        Probability that all ECDFs of a right model stay in their band.
+
+    Returns
+    -------
+    bool
+        Whether the study :func:`passes`.
     """
     n, k = ranks.shape
-    curve_band = ecdf_band(n, n_curves=k, probability=probability)
+    curve_band = _ecdf_band(n, n_curves=k, probability=probability)
     expected = n / 10
-    farthest = max(np.abs(rank_counts(ranks[name]) - expected).max() for name in ranks)
+    farthest = max(np.abs(_rank_counts(ranks[name]) - expected).max() for name in ranks)
     curves = sum(_curve_leaves(ranks[name], curve_band) for name in ranks)
     key_numbers(
         {
@@ -661,7 +725,18 @@ def rank_numbers(
 
 
 def converged(checks: pd.DataFrame) -> pd.Series:
-    """Which fits have R-hat below 1.05 and as many effective draws as ranks need."""
+    """Which fits converged, with as many effective draws as ranks need.
+
+    Parameters
+    ----------
+    checks : pandas.DataFrame
+        What :func:`helpers.inference.convergence.diagnostics` returns, a row a fit.
+
+    Returns
+    -------
+    pandas.Series of bool
+        R-hat below 1.05, and more than ``RANK_DRAWS`` effective draws.
+    """
     ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
     return (checks["rhat"] < 1.05) & (ess > RANK_DRAWS)
 
@@ -669,8 +744,20 @@ def converged(checks: pd.DataFrame) -> pd.Series:
 def sampler_numbers(checks: pd.DataFrame, *, prefix: str, caption: str) -> tuple[float, float]:
     """Show how the sampler of a study did, as key numbers.
 
-    Their keys begin with ``prefix`` and end with ``datasets``, ``divergent``, ``rhat``, ``ess`` and
-    ``failed``. Returned are the share of fits that did not converge, and that with a divergence.
+    Parameters
+    ----------
+    checks : pandas.DataFrame
+        What :func:`helpers.inference.convergence.diagnostics` returns, a row a fit.
+    prefix : str
+        Beginning of the numbers' keys; ``datasets``, ``divergent``, ``rhat``, ``ess`` and
+        ``failed`` follow.
+    caption : str
+        Heading of the table.
+
+    Returns
+    -------
+    tuple of float
+        Share of fits that have not :func:`converged`, and share with a divergence.
     """
     ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
     failed = ~converged(checks)

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.cities.load import as_two_series
 from helpers.data.columns import DataError
-from helpers.data.rossmann import load_rossmann, load_rossmann_groups, rossmann_groups
+from helpers.data.rossmann import _grouped, load_rossmann, load_rossmann_groups
 
 N_DAYS = 70
 TYPES = {1: "a", 2: "a", 3: "a", 4: "d", 5: "d", 6: "c"}
@@ -139,4 +139,4 @@ def test_groups_refuse_a_type_without_complete_stores(tmp_path):
     with pytest.raises(
         DataError, match="no store of type b has all 70 days; use types among a, c, d"
     ):
-        rossmann_groups(frame, ("a", "b"))
+        _grouped(frame, ("a", "b"))

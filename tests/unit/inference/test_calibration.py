@@ -12,9 +12,10 @@ from helpers.inference.calibration import (
     LEAST_PVALUE,
     RANK_DRAWS,
     Check,
+    _ecdf_band,
+    _rank_counts,
     calibrate,
     converged,
-    ecdf_band,
     ecdf_pvalue,
     outside,
     passes,
@@ -23,7 +24,6 @@ from helpers.inference.calibration import (
     plot_study,
     pymc_check,
     rank_band,
-    rank_counts,
     rank_numbers,
     rank_of,
     rank_pvalue,
@@ -40,7 +40,7 @@ def test_ranks_of_exchangeable_draws_are_uniform():
     ranks = np.array([rank_of(one[0], one[1:]) for one in draws])
     assert ranks.min() == 0 and ranks.max() == RANK_DRAWS
     low, high = rank_band(20_000, probability=0.999)
-    counts = rank_counts(ranks)
+    counts = _rank_counts(ranks)
     assert counts.sum() == 20_000 and low <= counts.min() and counts.max() <= high
 
 
@@ -81,7 +81,7 @@ def test_one_crowded_bar_among_many_histograms_fails_a_study():
 
 @pytest.mark.parametrize("n_curves", [1, 12])
 def test_the_band_of_ecdfs_holds_all_points_with_its_probability(n_curves):
-    low, high = ecdf_band(200, n_curves=n_curves)
+    low, high = _ecdf_band(200, n_curves=n_curves)
     even = np.full(RANK_DRAWS + 1, 0.01)
     counts = np.random.default_rng(7).multinomial(200, even, size=(4000, n_curves))
     share = counts.cumsum(axis=-1)[..., :-1] / 200
@@ -95,7 +95,7 @@ def test_the_band_of_ecdfs_holds_all_points_with_its_probability(n_curves):
 
 def test_an_ecdf_leaves_its_band_where_the_p_value_is_small():
     rng = np.random.default_rng(5)
-    low, high = ecdf_band(104, n_curves=20)
+    low, high = _ecdf_band(104, n_curves=20)
     p_values, inside = [], []
     for _ in range(300):
         ranks = pd.DataFrame(rng.integers(0, RANK_DRAWS + 1, size=(104, 20)))
@@ -139,7 +139,7 @@ def test_wrong_posteriors_leave_the_band():
     low, high = rank_band(300)
     for shift, scale in [(0.5, 1.0), (0.0, 0.5), (0.0, 2.0)]:
         ranks = [rank_of(t, shift + scale * rng.normal(size=RANK_DRAWS)) for t in truth]
-        counts = rank_counts(ranks)
+        counts = _rank_counts(ranks)
         assert counts.min() < low or counts.max() > high
 
 
@@ -182,7 +182,7 @@ def test_refusals():
     with pytest.raises(ValueError, match=re.escape("5 draws, at least 99 are needed; draw more")):
         rank_of(0.0, np.arange(5))
     with pytest.raises(ValueError, match="n_bins=7 does not divide 100 ranks"):
-        rank_counts(np.arange(5), n_bins=7)
+        _rank_counts(np.arange(5), n_bins=7)
 
 
 def conjugate(fitted, width=1.0):
