@@ -29,6 +29,9 @@ RANK_DRAWS = 99
 LEAST_PVALUE = 0.001
 
 
+_BINS = 10  # of each histogram, a divisor of RANK_DRAWS + 1
+
+
 def rank_of(truth: float, draws: np.ndarray) -> int:
     """Rank of a true value among draws, thinned evenly to ``RANK_DRAWS``.
 
@@ -44,15 +47,6 @@ def rank_of(truth: float, draws: np.ndarray) -> int:
     int
         How many of the thinned draws lie below the truth, 0 to ``RANK_DRAWS``.
 
-    Raises
-    ------
-    ValueError
-        If there are fewer draws.
-
-    References
-    ----------
-    :cite:`talts2018validating`
-
     Examples
     --------
     >>> rank_of(0.25, np.linspace(0, 1, 500))
@@ -65,7 +59,7 @@ def rank_of(truth: float, draws: np.ndarray) -> int:
     return int(np.sum(thinned < truth))
 
 
-def _rank_counts(ranks: np.ndarray, *, n_bins: int = 10) -> np.ndarray:
+def _rank_counts(ranks: np.ndarray, *, n_bins: int = _BINS) -> np.ndarray:
     """Histogram of ranks in bins of equal probability; ``n_bins`` divides ``RANK_DRAWS + 1``."""
     if (RANK_DRAWS + 1) % n_bins:
         raise ValueError(f"n_bins={n_bins} does not divide {RANK_DRAWS + 1} ranks into equal bins")
@@ -76,9 +70,7 @@ def rank_band(
     n_datasets: int,
     *,
     n_histograms: int = 1,
-    n_bins: int = 10,
     probability: float = 0.95,
-    seed: int = 0,
 ) -> tuple[float, float]:
     """Counts between which *all* bins of all histograms lie if ranks are uniform.
 
@@ -90,70 +82,63 @@ def rank_band(
         Ranks in each histogram.
     n_histograms : int
         Number of histograms looked at together.
-    n_bins : int
-        Bins of each.
     probability : float
         Probability that no bin at all is outside.
-    seed : int
-        Seed of the simulation that finds the band.
 
     Returns
     -------
     tuple of float
         Lower and upper count.
     """
-    expected = n_datasets / n_bins
-    farthest = float(np.quantile(_farthest(n_datasets, n_histograms, n_bins, seed), probability))
+    expected = n_datasets / _BINS
+    farthest = float(np.quantile(_farthest(n_datasets, n_histograms), probability))
     return max(expected - farthest, 0.0), expected + farthest
 
 
 @cache
-def _farthest(n_datasets: int, n_histograms: int, n_bins: int, seed: int) -> np.ndarray:
+def _farthest(n_datasets: int, n_histograms: int) -> np.ndarray:
     """How far off the farthest bar is, in simulated studies with uniform ranks."""
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n_datasets, np.full(n_bins, 1 / n_bins), size=(4000, n_histograms))
-    return np.abs(counts - n_datasets / n_bins).max(axis=(1, 2))
+    even = np.full(_BINS, 1 / _BINS)
+    counts = np.random.default_rng(0).multinomial(n_datasets, even, size=(4000, n_histograms))
+    return np.abs(counts - n_datasets / _BINS).max(axis=(1, 2))
 
 
-def rank_pvalue(ranks: pd.DataFrame, *, n_bins: int = 10, seed: int = 0) -> float:
+def _farthest_bar(ranks: pd.DataFrame) -> float:
+    """How far off the farthest bar of a study is."""
+    return max(np.abs(_rank_counts(ranks[name]) - len(ranks) / _BINS).max() for name in ranks)
+
+
+def rank_pvalue(ranks: pd.DataFrame) -> float:
     """Share of studies of a right model that have a bar as far off as the farthest one here.
 
     Parameters
     ----------
     ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
         Ranks by data set and quantity; histograms are taken as independent.
-    n_bins : int
-        Bins of each histogram.
-    seed : int
-        Seed of the simulation.
 
     Returns
     -------
     float
         In (0, 1], to about 0.0003.
     """
-    expected = len(ranks) / n_bins
-    farthest = max(np.abs(_rank_counts(ranks[k], n_bins=n_bins) - expected).max() for k in ranks)
-    simulated = _farthest(len(ranks), ranks.shape[1], n_bins, seed)
+    simulated, farthest = _farthest(len(ranks), ranks.shape[1]), _farthest_bar(ranks)
     return float((1 + (simulated >= farthest).sum()) / (1 + simulated.size))
 
 
-def _ecdf_band(
-    n_datasets: int, *, n_curves: int = 1, probability: float = 0.95, seed: int = 0
-) -> np.ndarray:
+def _ecdf_band(n_datasets: int, *, n_curves: int = 1, probability: float = 0.95) -> np.ndarray:
     """Shares between which *all* points of all ECDFs lie if ranks are uniform, (2, RANK_DRAWS).
 
     At each rank the band leaves out the same small probability on either side
     (:cite:`sailynoja2022graphical`); curves are taken as independent.
     """
-    rarest = _rarest(n_datasets, n_curves, seed)
+    rarest = _rarest(n_datasets, n_curves)
     level = np.quantile(rarest, 1 - probability, method="lower")
     usual = _tails(n_datasets) >= level
     lower, upper = usual.argmax(axis=1), n_datasets - usual[:, ::-1].argmax(axis=1)
     return np.stack([lower, upper]) / n_datasets
 
 
-def ecdf_pvalue(ranks: pd.DataFrame, *, seed: int = 0) -> float:
+def ecdf_pvalue(ranks: pd.DataFrame) -> float:
     """Share of studies of a right model that have a point of an ECDF as far off as any here.
 
     How far off a point is says its tail probability (:cite:`sailynoja2022graphical`).
@@ -162,8 +147,6 @@ def ecdf_pvalue(ranks: pd.DataFrame, *, seed: int = 0) -> float:
     ----------
     ranks : pandas.DataFrame, shape (n_datasets, n_curves)
         Ranks by data set and quantity; curves are taken as independent.
-    seed : int
-        Seed of the simulation.
 
     Returns
     -------
@@ -172,7 +155,7 @@ def ecdf_pvalue(ranks: pd.DataFrame, *, seed: int = 0) -> float:
     """
     tails = _tails(len(ranks))
     found = min(_rarest_point(tails, _at_most(ranks[name])) for name in ranks)
-    simulated = _rarest(len(ranks), ranks.shape[1], seed)
+    simulated = _rarest(len(ranks), ranks.shape[1])
     return float((1 + (simulated <= found).sum()) / (1 + simulated.size))
 
 
@@ -221,9 +204,9 @@ def _rarest_point(tails, at_most):
 
 
 @cache
-def _rarest(n_datasets: int, n_curves: int, seed: int) -> np.ndarray:
+def _rarest(n_datasets: int, n_curves: int) -> np.ndarray:
     """The same for the farthest of all curves, in simulated studies with uniform ranks."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     tails, even = _tails(n_datasets), np.full(RANK_DRAWS + 1, 1 / (RANK_DRAWS + 1))
     rarest = np.ones(4000)
     for _ in range(n_curves):
@@ -236,7 +219,6 @@ def plot_ranks(
     ranks: Mapping[str, np.ndarray],
     band: tuple[float, float],
     *,
-    n_bins: int = 10,
     columns: int = 3,
 ) -> Figure:
     """Rank histograms side by side, with the band of uniform ranks; bars that leave it are hatched.
@@ -247,8 +229,6 @@ def plot_ranks(
         Ranks by the title of their panel.
     band : tuple of float
         What :func:`rank_band` returns.
-    n_bins : int
-        Number of bins.
     columns : int
         Panels in a row.
 
@@ -257,15 +237,15 @@ def plot_ranks(
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
     """
-    where = (np.arange(n_bins) + 0.5) * (RANK_DRAWS + 1) / n_bins
+    where = (np.arange(_BINS) + 0.5) * (RANK_DRAWS + 1) / _BINS
 
     def draw(axes, values):
-        counts = _rank_counts(values, n_bins=n_bins)
+        counts = _rank_counts(values)
         outside = (counts < band[0]) | (counts > band[1])
         bars = axes.bar(
             where,
             counts,
-            width=0.86 * (RANK_DRAWS + 1) / n_bins,
+            width=0.86 * (RANK_DRAWS + 1) / _BINS,
             color=np.where(outside, COLOURS["decision"], COLOURS["posterior"]),
         )
         for bar in np.array(bars)[outside]:
@@ -411,7 +391,7 @@ def _curve_leaves(ranks, band):
     return bool(((share < band[0]) | (share > band[1])).any())
 
 
-def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> bool:
+def stays(ranks: np.ndarray, band: tuple[float, float]) -> bool:
     """Whether every bar of a histogram lies in the band.
 
     Parameters
@@ -420,21 +400,17 @@ def stays(ranks: np.ndarray, band: tuple[float, float], *, n_bins: int = 10) -> 
         Ranks of one quantity.
     band : tuple of float
         What :func:`rank_band` returns.
-    n_bins : int
-        Number of bins.
 
     Returns
     -------
     bool
         False as soon as one bar is outside.
     """
-    counts = _rank_counts(ranks, n_bins=n_bins)
+    counts = _rank_counts(ranks)
     return bool(band[0] <= counts.min() and counts.max() <= band[1])
 
 
-def outside(
-    ranks: Mapping[str, np.ndarray], band: tuple[float, float], *, n_bins: int = 10
-) -> list[str]:
+def outside(ranks: Mapping[str, np.ndarray], band: tuple[float, float]) -> list[str]:
     """Histograms with a bar that leaves the band.
 
     Parameters
@@ -443,26 +419,22 @@ def outside(
         Ranks by quantity; a data frame will do.
     band : tuple of float
         What :func:`rank_band` returns.
-    n_bins : int
-        Number of bins.
 
     Returns
     -------
     list of str
         Their quantities.
     """
-    return [name for name in ranks if not stays(ranks[name], band, n_bins=n_bins)]
+    return [name for name in ranks if not stays(ranks[name], band)]
 
 
-def outer_share(ranks: np.ndarray, *, n_bins: int = 10) -> float:
+def outer_share(ranks: np.ndarray) -> float:
     """Share of ranks in the two outer bars: more than expected if a posterior is too narrow.
 
     Parameters
     ----------
     ranks : array of int, shape (n_datasets,)
         Ranks of one quantity.
-    n_bins : int
-        Number of bins.
 
     Returns
     -------
@@ -474,7 +446,7 @@ def outer_share(ranks: np.ndarray, *, n_bins: int = 10) -> float:
     >>> outer_share(np.arange(100)), outer_share(np.zeros(100, int))
     (0.2, 1.0)
     """
-    return float(_rank_counts(ranks, n_bins=n_bins)[[0, -1]].sum() / len(ranks))
+    return float(_rank_counts(ranks)[[0, -1]].sum() / len(ranks))
 
 
 @dataclass(frozen=True)
@@ -703,7 +675,7 @@ def rank_numbers(
     n, k = ranks.shape
     curve_band = _ecdf_band(n, n_curves=k, probability=probability)
     expected = n / 10
-    farthest = max(np.abs(_rank_counts(ranks[name]) - expected).max() for name in ranks)
+    farthest = _farthest_bar(ranks)
     curves = sum(_curve_leaves(ranks[name], curve_band) for name in ranks)
     key_numbers(
         {
