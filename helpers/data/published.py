@@ -14,25 +14,9 @@ from helpers.data.columns import DataError
 def find_published(names: Sequence[str], *, url: str, sha256: str) -> Path | None:
     """Path of a published file: from ``MARKET_BOOK_DATA``, the cache, or the network.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Names it may have. Under the first one it is kept, and no other file may have it; under
-        the further ones other files are passed over.
-    url : str
-        Where it is published.
-    sha256 : str
-        Its fingerprint, in hexadecimal digits.
-
-    Returns
-    -------
-    pathlib.Path or None
-        None without network, without a place to keep it, or if another file is published now.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If a file of the first name is not the published one.
+    It is kept under the first of its ``names``, and no other file may have that one: then a
+    `DataError` is raised. Under the further ones other files are passed over. None without
+    network, without a place to keep it, or if another file is published now.
     """
     given = os.environ.get("MARKET_BOOK_DATA")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "market-book"

@@ -95,12 +95,12 @@ def named_seeds(seed: int, *names: str) -> SimpleNamespace:
     seed : int
         The chapter's ``SEED``.
     *names : str
-        What each is for, as in ``named_seeds(SEED, "market", "fit").fit``.
+        What each is for.
 
     Returns
     -------
     types.SimpleNamespace
-        One integer a name.
+        One integer a name, as in ``named_seeds(SEED, "market", "fit").fit``.
 
     Examples
     --------
@@ -232,14 +232,9 @@ def key_numbers(numbers: Mapping[str, tuple[str, str]], *, caption: str = "Key n
     Parameters
     ----------
     numbers : mapping of str to (str, str)
-        Key to label and formatted text.
+        Key to label and formatted text; labels differ, else a ``ValueError`` is raised.
     caption : str
         Caption of the table.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`publish`; also if two numbers carry one label.
 
     Examples
     --------
@@ -262,11 +257,6 @@ def versions(*packages: str) -> None:
     ----------
     *packages : str
         Names of distributions, as pip knows them.
-
-    Raises
-    ------
-    importlib.metadata.PackageNotFoundError
-        If a package is not installed.
 
     Examples
     --------
