@@ -70,7 +70,7 @@ def prepare_prices(
         reference = float(panel.log_price[used].mean()), float(panel.log_quantity[used].mean())
     x, y = panel.log_price - reference[0], panel.log_quantity - reference[1]
     rows = {"n": np.ones(len(x)), "x": x, "y": y, "xx": x * x, "xy": x * y, "yy": y * y}
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         name: np.bincount(panel.store, values * used, len(panel.stores))
         for name, values in rows.items()
     }
