@@ -283,7 +283,7 @@ def _numpyro_nodes(model, *data):
     return nodes
 
 
-def _places(nodes: Mapping[str, _Node], steps: int = 6000) -> np.ndarray:
+def _places(nodes: Mapping[str, _Node], steps: int = 10_000) -> np.ndarray:
     """Column and row (from below) of each node, by annealing from a layout that is allowed.
 
     Allowed is: causes above effects, and no foreign node or plate in a plate. Cheap is: short
@@ -337,7 +337,7 @@ def _places(nodes: Mapping[str, _Node], steps: int = 6000) -> np.ndarray:
         empty = ((high - low + 1).prod(1) - member.sum(1)).sum()
         columns, rows = (len(np.unique(line)) for line in at.T)
         length = np.abs(at[edges[:, 0]] - at[edges[:, 1]]) @ [1.0, 0.5]
-        return length.sum() + 3 * over + 0.3 * empty + 3 * max(0, columns - 6) + 1.5 * rows
+        return length.sum() + 5 * over + 0.3 * empty + 4 * max(0, columns - 5) + 1.5 * rows
 
     rng = np.random.default_rng(0)
     now = best = cost(at)
