@@ -40,7 +40,7 @@ def test_citations_and_terms_exist(path):
 
 
 #: Lines of code in view, at most: what a reader of a chapter can be asked to read.
-AVERAGE_IN_VIEW, MOST_IN_VIEW = 450, 500
+AVERAGE_IN_VIEW, MOST_IN_VIEW = 300, 350
 
 
 @pytest.mark.parametrize("path", CHAPTERS)
