@@ -53,8 +53,9 @@ def without_docstrings(source: str) -> str:
     """Python source without its docstrings; comments stay."""
     dropped: set[int] = set()
     for node in ast.walk(ast.parse(source)):
-        documented = isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
-        if documented and ast.get_docstring(node) is not None:
+        if not isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
+            continue
+        if ast.get_docstring(node) is not None:
             first = node.body[0]
             dropped.update(range(first.lineno - 1, first.end_lineno or first.lineno))
     lines = enumerate(source.splitlines())
