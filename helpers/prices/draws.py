@@ -86,7 +86,10 @@ def _cholesky(alpha_sd, beta_sd, rho):
 def region_draws(
     posterior: xr.Dataset, data: PriceData, *, seed: int, reference_price: float = 1.0
 ) -> xr.Dataset:
-    r"""Intercept and elasticity of each region, one draw for each draw of the hyperparameters.
+    """Intercept and elasticity of each region, one draw for each draw of the hyperparameters.
+
+    The log quantity of a region's average store at price p is
+    ``alpha + beta * log(p / reference_price)``; both have dimensions (chain, draw, region).
 
     Parameters
     ----------
@@ -98,12 +101,6 @@ def region_draws(
         Seed of the draws.
     reference_price : float
         Price at which ``alpha`` is the log quantity, in the panel's unit.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``alpha`` and ``beta`` (chain, draw, region): the log quantity of a region's average
-        store at price p is ``alpha + beta * log(p / reference_price)``.
     """
 
     def column(name):

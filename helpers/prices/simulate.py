@@ -182,8 +182,7 @@ def simulate_source_market() -> Simulation:
 class PricesTruth:
     """Parameters of the repaired market; prices in EUR, quantities in units a week.
 
-    ``alpha`` is log quantity at the reference price, ``beta`` the elasticity of demand.
-    Both depend on income linearly, with effects of the region beyond it.
+    Log quantity at the reference price (``alpha``) and elasticity (``beta``) are lines in income.
     """
 
     alpha_intercept: float = 1.0
@@ -227,7 +226,8 @@ def simulate_prices(
     with region :math:`r` of store :math:`s`, income :math:`z`, store effect :math:`a`, demand
     shock :math:`\xi`, reference price :math:`p^\ast`, wholesale cost :math:`c` and the price's
     response to demand :math:`\phi`.
-    The same seed gives the same shocks and costs at every :math:`\phi`.
+    The same seed gives the same shocks and costs at every :math:`\phi`; ``store_id`` repeats
+    between regions.
 
     Parameters
     ----------
@@ -244,13 +244,6 @@ def simulate_prices(
     price_response : float
         Change of log price per unit of the demand shock; 0 leaves prices exogenous, a positive
         value lets them chase demand.
-
-    Returns
-    -------
-    Simulation
-        ``store_id`` repeats between regions; ``cost`` is the wholesale price, an instrument.
-        ``residual_sd`` is what shock and noise leave together; ``expected`` holds, by row,
-        ``log_quantity`` without them, ``shock`` and ``log_cost`` relative to its mean.
 
     Raises
     ------
