@@ -168,7 +168,7 @@ def execute_book(
         return result
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        futures = [pool.submit(execute, *job) for _, *job in waiting]
+        futures = [pool.submit(execute, *job[1:]) for job in waiting]
         try:
             for future in as_completed(futures):
                 result = future.result()
@@ -213,7 +213,7 @@ def execute_one(
     }
     # -P: a directory `helpers` where the command was called must not hide the package
     command = [sys.executable, "-P", "-m", "helpers.bookmaking.worker"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with (scratch / "log").open("w+") as log:
         with subprocess.Popen(command, stderr=log, env=environment, **pipes) as worker:
             worker.stdin.write(json.dumps(job) + "\n")

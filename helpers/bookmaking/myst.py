@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
+from typing import cast
 
 import nbformat
 from markdown_it.renderer import RendererHTML
@@ -34,7 +35,7 @@ class Myst:
 
     def __init__(self, notebook: nbformat.NotebookNode, bibliography: Path) -> None:
         self.parser = create_md_parser(MdParserConfig(enable_extensions=EXTENSIONS), _Html)
-        rules = self.parser.renderer
+        rules = cast(_Html, self.parser.renderer)
         rules.myst = self
         # plugins bring rules of their own, which would come before those of the class
         rules.rules |= {name: getattr(rules, name) for name in vars(_Html) if name[0] != "_"}
@@ -131,7 +132,7 @@ class _Html(RendererHTML):
     def fence(self, tokens, idx, options, env):
         found = DIRECTIVE.fullmatch(tokens[idx].info.strip())
         if found:
-            return self.myst.directive(*found.groups(), tokens[idx].content)
+            return self.myst.directive(found[1], found[2], tokens[idx].content)
         return super().fence(tokens, idx, options, env)
 
     colon_fence = fence

@@ -55,7 +55,7 @@ def with_parameters(
     for name, old in reversed(read_parameters(changed).items()):
         if name in values:
             new = PythonTranslator.translate(values[name]).encode()
-            first, last = old.lineno - 1, old.end_lineno - 1
+            first, last = old.lineno - 1, (old.end_lineno or old.lineno) - 1
             line = lines[first][: old.col_offset] + new + lines[last][old.end_col_offset :]
             lines[first : last + 1] = [line]
     cell.source = b"".join(lines).decode()

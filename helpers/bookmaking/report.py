@@ -116,5 +116,5 @@ def with_captions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def mathjax() -> str:
     """Return MathJax as one script with its glyphs inside."""
-    package = Path(find_spec("sphinx-mathjax-offline").origin).parent
+    package = Path(str(find_spec("sphinx-mathjax-offline").origin)).parent
     return (package / "static" / "mathjax" / "tex-svg.js").read_text(encoding="utf-8")

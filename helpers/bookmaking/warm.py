@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +29,7 @@ def _compile_apart(name):
 
 def main() -> None:
     """Compile the model named on the command line, or each in a process of its own."""
-    models = {}
+    models: dict[str, Callable] = {}
     for part in PARTS:
         models |= import_module(f"helpers.{part}.warm").MODELS
     for name in sys.argv[1:]:
