@@ -15,13 +15,7 @@ class DataError(ValueError):
 
 
 def listed(names: Sequence, limit: int = 10) -> str:
-    """Join names with commas, at most ``limit`` of them.
-
-    Examples
-    --------
-    >>> listed("abcd", limit=2)
-    'a, b and 2 more'
-    """
+    """Join names with commas, at most ``limit`` of them."""
     names = [str(name) for name in names]
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
@@ -47,15 +41,7 @@ def refuse(
 ) -> None:
     """Raise if a row is ``bad``: the column, how many, the first one with its place, the mend.
 
-    ``{s}`` in ``kind`` takes the plural; ``keys``, parsed dates and groups, say where a value
-    stands, without them its row does.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"price": [1, 0, 0]})
-    >>> refuse(frame, frame["price"] == 0, "price", "zero price{s}", "drop them")
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: price: 2 zero prices (first 0 in row 3); drop them
+    ``{s}`` in ``kind`` takes the plural; ``keys``, parsed dates and groups, say where a value is.
     """
     if not bad.any():
         return
@@ -83,13 +69,7 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def parse_dates(frame: pd.DataFrame, column: str = "date") -> pd.Series:
-    """Dates of a column, whole days without a time zone.
-
-    Raises
-    ------
-    DataError
-        If a date is blank, is not written year-month-day, or carries a time within the day.
-    """
+    """Dates of a column, whole days without a time zone; a ``DataError`` for others."""
     written = frame[column]
     if isinstance(written.dtype, pd.DatetimeTZDtype):
         dates = written.dt.tz_localize(None)
@@ -131,10 +111,7 @@ def text(frame: pd.DataFrame, column: str) -> pd.Series:
 def check_calendar(
     frame: pd.DataFrame, keys: Sequence[str] = ("date", "city"), *, value: str = "sales"
 ) -> None:
-    """Refuse missing days between the first and the last of each group.
-
-    ``keys`` are the columns of parsed dates and of groups; ``value`` may be blank on a closed day.
-    """
+    """Refuse missing days between the first and the last of each group."""
     date, group = keys
     for name, dates in frame.groupby(group)[date]:
         missing = pd.date_range(dates.min(), dates.max()).difference(pd.DatetimeIndex(dates))
@@ -154,24 +131,7 @@ def numbers(
     blank: str | None = None,
     negative: str | None = None,
 ) -> pd.Series:
-    """Values of a column as finite floats.
-
-    ``blank`` and ``negative`` say how to mend such a value; without them it is allowed, and a
-    blank becomes NaN. ``keys`` are those of :func:`refuse`.
-
-    Raises
-    ------
-    DataError
-        If a value is not a number, is infinite, or is blank or negative where that is refused.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"date": pd.to_datetime(["2021-03-01"]), "city": "A", "sales": -12.0})
-    >>> numbers(frame, "sales", negative="set refunds to 0 or drop them")
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: sales: 1 negative value (first -12.0 on 2021-03-01 in A); \
-set refunds to 0 or drop them
-    """
+    """Values of a column as finite floats; ``blank`` and ``negative`` say how to mend such ones."""
     written = frame[column]
     if not pd.api.types.is_numeric_dtype(written.dtype):
         written = written.astype("string").str.strip().replace("", pd.NA)

@@ -12,11 +12,9 @@ from helpers.data.columns import DataError
 
 
 def find_published(names: Sequence[str], *, url: str, sha256: str) -> Path | None:
-    """Path of a published file: from ``MARKET_BOOK_DATA``, the cache, or the network.
+    """Path of a published file, from the folder, the cache or the network, or None.
 
-    It is kept under the first of its ``names``, and no other file may have that one: then a
-    `DataError` is raised. Under the further ones other files are passed over. None without
-    network, without a place to keep it, or if another file is published now.
+    Another file of its first name is refused, of a further name passed over.
     """
     given = os.environ.get("MARKET_BOOK_DATA")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "market-book"

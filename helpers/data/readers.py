@@ -11,24 +11,7 @@ from helpers.data.columns import DataError
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        A ``.csv`` file (commas, decimal points, UTF-8) or a ``.parquet`` file.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table as it stands; its integer index plus two is the row in the file.
-
-    Raises
-    ------
-    DataError
-        If the extension is another one, the file is missing, unreadable or without rows, or its
-        columns are not separated by commas.
-    """
+    """Table of a CSV or Parquet file as it stands; a ``DataError`` if it cannot be read."""
     path = Path(path)
     name, suffix = path.name, path.suffix.lower()
     if suffix not in {".csv", ".parquet"}:

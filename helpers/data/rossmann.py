@@ -30,34 +30,7 @@ _STORE_COLUMNS = ["Store", "StoreType", "Assortment", "CompetitionDistance"]
 
 
 def load_rossmann(directory: str | Path | None = None) -> pd.DataFrame:
-    """Read and check the daily sales of all stores, joined with what is known of each store.
-
-    Parameters
-    ----------
-    directory : str or pathlib.Path, optional
-        Folder with ``train`` and ``store``, as ``.csv`` or ``.parquet``. The default is the
-        environment variable ``MARKET_BOOK_DATA`` or the folder ``rossmann`` in it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a store and day, the columns of both files; ``Sales`` in the source's currency.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the files are not there.
-    helpers.data.columns.DataError
-        If a column is missing, a date is unreadable, a store and day is repeated, sales are
-        negative or not numbers, ``Open`` is not 0 or 1, or a store is not described once.
-
-    Examples
-    --------
-    >>> load_rossmann("no-such-folder")
-    Traceback (most recent call last):
-    FileNotFoundError: train.csv, store.csv (or .parquet) not found in no-such-folder; \
-see the book's page on data, or set MARKET_BOOK_DATA
-    """
+    """Read and check the daily sales of all stores, joined with what is known of each store."""
     train_path, store_path = _find_files(directory)
     train, stores = read_table(train_path), read_table(store_path)
     require_columns(train, _TRAIN_COLUMNS)
@@ -96,16 +69,7 @@ def _find_files(directory: str | Path | None) -> tuple[Path, Path]:
 
 
 def _grouped(frame: pd.DataFrame, groups: Sequence[str] = ("a", "d")) -> pd.DataFrame:
-    """Sum daily sales over each store type, without stores that have missing days.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2013-01-01", periods=2).repeat(2)
-    >>> frame = pd.DataFrame({"Date": days, "Store": [1, 2, 1, 2], "StoreType": ["a", "d"] * 2,
-    ...     "Sales": [5.0, 7.0, 6.0, 0.0], "Open": [1, 1, 1, 0]})
-    >>> _grouped(frame)["sales"].tolist()
-    [5.0, 7.0, 6.0, nan]
-    """
+    """Sum daily sales over each store type, without stores that have missing days."""
     n_days = (frame["Date"].max() - frame["Date"].min()).days + 1
     complete = frame.groupby("Store")["Date"].transform("size") == n_days
     kept = frame[complete & frame["StoreType"].isin(groups)]
@@ -134,19 +98,12 @@ def load_rossmann_groups(
 
     Parameters
     ----------
-    directory : str or pathlib.Path, optional
-        As :func:`load_rossmann`.
-    groups : sequence of str
-        Store types, one "city" each.
+    directory, groups : path and sequence of str, optional
+        Folder with ``train`` and ``store`` (else ``MARKET_BOOK_DATA``), and a store type a "city".
 
     Returns
     -------
     pandas.DataFrame
         Long frame ``date, city, sales``; blank where fewer than half of the stores were open.
-
-    Raises
-    ------
-    FileNotFoundError, helpers.data.columns.DataError
-        As :func:`load_rossmann`; also if a group has no store with every day.
     """
     return _grouped(load_rossmann(directory), groups)

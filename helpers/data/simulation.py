@@ -12,17 +12,7 @@ from scipy import signal
 
 @dataclass(frozen=True)
 class Simulation:
-    """A simulated market.
-
-    Attributes
-    ----------
-    data : pandas.DataFrame
-        Tidy frame, as a reader's own file would give it.
-    truth : dict
-        Parameters by the names that the models use.
-    expected : dict
-        Noise-free parts, arrays in the units of the data.
-    """
+    """A simulated market: tidy data, true parameters by the models' names, noise-free parts."""
 
     data: pd.DataFrame
     truth: dict[str, Any]
@@ -30,25 +20,7 @@ class Simulation:
 
 
 def persistent(shocks: np.ndarray, memory: float) -> np.ndarray:
-    """First-order autoregression along the first axis, with the variance of its shocks throughout.
-
-    Parameters
-    ----------
-    shocks : array, shape (n, ...)
-        Independent shocks.
-    memory : float
-        Correlation from one step to the next, in (-1, 1).
-
-    Returns
-    -------
-    array, shape (n, ...)
-        The first shock as it is; later ones scaled, so that the path is stationary.
-
-    Examples
-    --------
-    >>> persistent(np.array([1.0, 0.0, 0.0]), 0.5).tolist()
-    [1.0, 0.5, 0.25]
-    """
+    """First-order autoregression along the first axis, with the variance of its shocks."""
     innovations = shocks.copy()
     innovations[1:] *= np.sqrt(1 - memory**2)
     return signal.lfilter([1], [1, -memory], innovations, axis=0)

@@ -37,20 +37,13 @@ def rank_of(truth: float, draws: np.ndarray) -> int:
 
     Parameters
     ----------
-    truth : float
-        Value that generated the data.
-    draws : array
-        Posterior draws in the order of the chains, at least ``RANK_DRAWS``.
+    truth, draws : float and array
+        Value that generated the data; draws in the order of the chains, at least ``RANK_DRAWS``.
 
     Returns
     -------
     int
         How many of the thinned draws lie below the truth, 0 to ``RANK_DRAWS``.
-
-    Examples
-    --------
-    >>> rank_of(0.25, np.linspace(0, 1, 500))
-    25
     """
     draws = np.ravel(draws)
     if draws.size < RANK_DRAWS:
@@ -74,14 +67,10 @@ def rank_band(
 ) -> tuple[float, float]:
     """Counts between which *all* bins of all histograms lie if ranks are uniform.
 
-    Histograms are taken as independent; where they go together, the band is a little too wide.
-
     Parameters
     ----------
-    n_datasets : int
-        Ranks in each histogram.
-    n_histograms : int
-        Number of histograms looked at together.
+    n_datasets, n_histograms : int
+        Ranks in each histogram, and histograms looked at together, taken as independent.
     probability : float
         Probability that no bin at all is outside.
 
@@ -126,11 +115,7 @@ def rank_pvalue(ranks: pd.DataFrame) -> float:
 
 
 def _ecdf_band(n_datasets: int, *, n_curves: int = 1, probability: float = 0.95) -> np.ndarray:
-    """Shares between which *all* points of all ECDFs lie if ranks are uniform, (2, RANK_DRAWS).
-
-    At each rank the band leaves out the same small probability on either side
-    (:cite:`sailynoja2022graphical`); curves are taken as independent.
-    """
+    """Band that *all* ECDFs keep to if ranks are uniform :cite:p:`sailynoja2022graphical`."""
     rarest = _rarest(n_datasets, n_curves)
     level = np.quantile(rarest, 1 - probability, method="lower")
     usual = _tails(n_datasets) >= level
@@ -141,12 +126,10 @@ def _ecdf_band(n_datasets: int, *, n_curves: int = 1, probability: float = 0.95)
 def ecdf_pvalue(ranks: pd.DataFrame) -> float:
     """Share of studies of a right model that have a point of an ECDF as far off as any here.
 
-    How far off a point is says its tail probability (:cite:`sailynoja2022graphical`).
-
     Parameters
     ----------
     ranks : pandas.DataFrame, shape (n_datasets, n_curves)
-        Ranks by data set and quantity; curves are taken as independent.
+        As for :func:`rank_pvalue`; far off is a small tail :cite:p:`sailynoja2022graphical`.
 
     Returns
     -------
@@ -160,10 +143,7 @@ def ecdf_pvalue(ranks: pd.DataFrame) -> float:
 
 
 def passes(ranks: pd.DataFrame) -> bool:
-    """Whether bars and ECDFs of a study are as even as a right model's.
-
-    ArviZ tests a quantity at a time (``uniformity_test``); a study is one verdict over all of its
-    quantities, so the test is ours: both p-values are above ``LEAST_PVALUE``.
+    """Whether bars and ECDFs of a study, all together, are as even as a right model's.
 
     Parameters
     ----------
@@ -173,13 +153,7 @@ def passes(ranks: pd.DataFrame) -> bool:
     Returns
     -------
     bool
-        As :func:`rank_pvalue` and :func:`ecdf_pvalue` say.
-
-    Examples
-    --------
-    >>> flat = np.arange(100)
-    >>> passes(pd.DataFrame({"beta": flat})), passes(pd.DataFrame({"beta": flat // 2}))
-    (True, False)
+        Whether :func:`rank_pvalue` and :func:`ecdf_pvalue` are above ``LEAST_PVALUE``.
     """
     return min(rank_pvalue(ranks), ecdf_pvalue(ranks)) > LEAST_PVALUE
 
@@ -225,12 +199,8 @@ def plot_ranks(
 
     Parameters
     ----------
-    ranks : mapping of str to array of int, shape (n_datasets,)
-        Ranks by the title of their panel.
-    band : tuple of float
-        What :func:`rank_band` returns.
-    columns : int
-        Panels in a row.
+    ranks, band : mapping of str to array of int, shape (n_datasets,), and tuple of float
+        Ranks by the title of their panel, and what :func:`rank_band` returns.
 
     Returns
     -------
@@ -256,25 +226,19 @@ def plot_ranks(
 
 
 def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) -> Figure:
-    """ArviZ's ECDFs of ranks less those of uniform ranks, a panel a quantity, and its test.
-
-    Points that stray from evenness in a quantity that fails are marked.
+    """ArviZ's ECDFs of ranks less the even ones, with its test :cite:p:`sailynoja2022graphical`.
 
     Parameters
     ----------
     ranks : mapping of str to array of int, shape (n_datasets,)
         Ranks by the title of their panel; a data frame will do.
     probability : float
-        Probability that a right model has no mark at all.
+        Probability that a right model has no point marked as straying at all.
 
     Returns
     -------
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
-
-    References
-    ----------
-    :cite:`sailynoja2022graphical`
     """
     rng = np.random.default_rng(0)  # the test takes shares without ties
     shares = {
@@ -303,19 +267,14 @@ def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) ->
 def plot_ecdfs(
     studies: Mapping[str, pd.DataFrame], *, probability: float = 0.95, columns: int = 3
 ) -> Figure:
-    """ECDFs of ranks less those of uniform ranks, a panel a study, each with its band.
-
-    ArviZ draws a panel a quantity (:func:`plot_study`); here a panel holds all of a study, and its
-    band is theirs together. Curves that leave it are thick; among several, the farthest is named.
+    """ECDFs of ranks less the even ones, a panel a study, with one band for all curves of a panel.
 
     Parameters
     ----------
     studies : mapping of str to pandas.DataFrame, each of shape (n_datasets, n_curves)
-        Ranks by the title of their panel; names of columns name the curves.
+        Ranks by the title of their panel; of curves that leave the band the farthest is named.
     probability : float
         Probability that all curves of a right model stay in the band of their panel.
-    columns : int
-        Panels in a row.
 
     Returns
     -------
@@ -396,10 +355,8 @@ def stays(ranks: np.ndarray, band: tuple[float, float]) -> bool:
 
     Parameters
     ----------
-    ranks : array of int, shape (n_datasets,)
-        Ranks of one quantity.
-    band : tuple of float
-        What :func:`rank_band` returns.
+    ranks, band : array of int, shape (n_datasets,), and tuple of float
+        Ranks of one quantity, and what :func:`rank_band` returns.
 
     Returns
     -------
@@ -415,10 +372,8 @@ def outside(ranks: Mapping[str, np.ndarray], band: tuple[float, float]) -> list[
 
     Parameters
     ----------
-    ranks : mapping of str to array of int, shape (n_datasets,)
-        Ranks by quantity; a data frame will do.
-    band : tuple of float
-        What :func:`rank_band` returns.
+    ranks, band : mapping of str to array of int, shape (n_datasets,), and tuple of float
+        Ranks by quantity (a data frame will do), and what :func:`rank_band` returns.
 
     Returns
     -------
@@ -440,11 +395,6 @@ def outer_share(ranks: np.ndarray) -> float:
     -------
     float
         About ``2 / n_bins`` for a right posterior.
-
-    Examples
-    --------
-    >>> outer_share(np.arange(100)), outer_share(np.zeros(100, int))
-    (0.2, 1.0)
     """
     return float(_rank_counts(ranks)[[0, -1]].sum() / len(ranks))
 
@@ -458,12 +408,10 @@ class Check:
     prior : callable
         ``(n, seed)`` -> n dicts of parameters, drawn from the model's own prior.
     simulate : callable
-        ``(parameters, generator)`` -> data, and a dict of further truths; written from the
-        equations, not from the model's code.
+        ``(parameters, generator)`` -> data, and further truths; not written from the model's code.
     fit : callable
-        ``(datasets, seed, start)`` -> for each data set from ``start`` on: the draws of what is
-        ranked, each of shape (chains, draws, ...), and a mapping of diagnostics. The seed of a
-        data set must not depend on ``start``.
+        ``(datasets, seed, start)`` -> for each data set from ``start`` on, on which its seed does
+        not depend: draws of what is ranked, (chains, draws, ...), and diagnostics.
     """
 
     prior: Callable[[int, int], list[dict[str, Any]]]
@@ -486,23 +434,16 @@ def pymc_check(
 
     Parameters
     ----------
-    build : callable
-        Builds the model of one data set, as :func:`helpers.inference.sampling.fit_many` takes it.
-    example : object
-        Data of the right shape; the prior must not depend on its values.
-    sampled : sequence of str
-        Variables to draw from the prior, all that the simulation needs.
-    ranked : sequence of str
-        Those of them that are kept, diagnosed and ranked.
-    simulate : callable
-        As in :class:`Check`.
-    derive : callable, optional
-        ``(posterior, data, seed)`` -> further draws by the names of further truths.
-    longer : int
-        A fit that has not :func:`converged` is drawn once more, so many times as long; with 1
-        it stays as it is.
-    **sampler : object
-        Draws, tuning and chains, and what else :func:`helpers.inference.sampling.fit_many` takes.
+    build, example : callable and object
+        As for :func:`helpers.inference.sampling.fit_many`; data of the right shape, whose values
+        the prior must not depend on.
+    sampled, ranked : sequence of str
+        Variables that the simulation needs, and those of them that are diagnosed and ranked.
+    simulate, derive : callable
+        As in :class:`Check`; ``(posterior, data, seed)`` -> draws of its further truths.
+    longer, **sampler : int and object
+        A fit that has not :func:`converged` is drawn once more, so many times as long, unless 1;
+        draws, tuning, chains, and what else ``fit_many`` takes.
 
     Returns
     -------
@@ -562,40 +503,24 @@ def calibrate(
     spoil: Callable[[Any], Any] | None = None,
     folder: str | Path | None = None,
 ) -> Study:
-    """Rank the truth among the posterior draws of n data sets from the prior.
-
-    With a folder each finished data set is noted there at once, and a study that was stopped
-    goes on with the first one missing; simuk, which else does the same, can do neither.
+    """Rank the truth among posterior draws of n data sets :cite:p:`talts2018validating`.
 
     Parameters
     ----------
-    check : Check
-        Model and simulation.
-    n : int
-        Number of data sets.
-    seed : int
-        Seed of parameters, data and fits.
+    check, n : Check and int
+        Model and simulation, and the number of data sets from its prior.
     name : str
-        Name of the study's file in the folder.
+        File in the folder.
     spoil : callable, optional
         A mistake to plant: data as the model shall see them.
     folder : path, optional
-        Where finished data sets are noted; without it, what the environment variable
-        ``MARKET_BOOK_CHECKPOINTS`` names, or nowhere.
+        Where finished data sets are noted, else ``MARKET_BOOK_CHECKPOINTS``, so that a stopped
+        study goes on; a ``ValueError`` if the file there belongs to another size or seed.
 
     Returns
     -------
     Study
         Ranks (a vector's components are numbered, ``beta 0``), widths and diagnostics.
-
-    Raises
-    ------
-    ValueError
-        If the file in the folder belongs to a study of another size or seed.
-
-    References
-    ----------
-    :cite:`talts2018validating`
     """
     streams = map(int, np.random.SeedSequence(seed).generate_state(3))
     prior_seed, data_seed, fit_seed = streams
@@ -655,15 +580,10 @@ def rank_numbers(
 
     Parameters
     ----------
-    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
-        Ranks by data set and quantity.
-    band : tuple of float
-        What :func:`rank_band` returns.
-    prefix : str
-        Beginning of the numbers' keys; ``histograms``, ``leaving``, ``pvalue``, ``expected``,
-        ``farthest``, ``allowed``, ``curves`` and ``curve-pvalue`` follow.
-    caption : str
-        Heading of the table.
+    ranks, band : pandas.DataFrame, shape (n_datasets, n_histograms), and tuple of float
+        Ranks by data set and quantity, and what :func:`rank_band` returns.
+    prefix, caption : str
+        Beginning of the numbers' keys, and heading of the table.
     probability : float
         Probability that all ECDFs of a right model stay in their band.
 
@@ -718,13 +638,8 @@ def sampler_numbers(checks: pd.DataFrame, *, prefix: str, caption: str) -> tuple
 
     Parameters
     ----------
-    checks : pandas.DataFrame
-        What :func:`helpers.inference.convergence.diagnostics` returns, a row a fit.
-    prefix : str
-        Beginning of the numbers' keys; ``datasets``, ``divergent``, ``rhat``, ``ess`` and
-        ``failed`` follow.
-    caption : str
-        Heading of the table.
+    checks, prefix, caption : pandas.DataFrame, str and str
+        As for :func:`converged`; beginning of the numbers' keys; heading of the table.
 
     Returns
     -------

@@ -16,23 +16,17 @@ LARGEST_RHAT, LEAST_ESS = 1.01, 400
 
 
 def diagnostics(idata: xr.DataTree, names: Sequence[str] | None = None) -> pd.Series:
-    """Worst case of the diagnostics over the named variables.
+    """Worst case of the diagnostics over the named variables :cite:p:`vehtari2021rank`.
 
     Parameters
     ----------
-    idata : xarray.DataTree
-        What :func:`helpers.inference.sampling.sample` returns.
-    names : sequence of str, optional
-        Variables of the posterior to look at; all of them by default.
+    idata, names : xarray.DataTree, and sequence of str, optional
+        A fit, and the variables of its posterior to look at; all by default.
 
     Returns
     -------
     pandas.Series
         ``rhat`` (largest), ``ess_bulk`` and ``ess_tail`` (smallest), ``divergences`` (sum).
-
-    References
-    ----------
-    :cite:`vehtari2021rank`
     """
     posterior = idata["posterior"].to_dataset()
     posterior = posterior[list(posterior if names is None else names)]
@@ -62,30 +56,15 @@ def require_converged(
 
     Parameters
     ----------
-    idata : xarray.DataTree or pandas.Series
-        A fit, or its :func:`diagnostics`.
-    what : str
-        Name of the fit, for the line that is shown.
-    claim : helpers.notebook.claims.Claims
-        The chapter's claims.
-    names : sequence of str, optional
-        Variables to look at; all of them by default.
-    least_ess : float
-        Least bulk and tail effective sample size.
+    idata, what : xarray.DataTree or pandas.Series, and str
+        A fit or its :func:`diagnostics`, and its name for the line that is shown.
+    claim, names, least_ess : Claims, sequence of str, and float
+        The chapter's claims, variables to look at, and least bulk and tail effective sample size.
 
     Returns
     -------
     pandas.Series
         The diagnostics.
-
-    Raises
-    ------
-    helpers.notebook.claims.ClaimError
-        If the fit does not pass and claims are enforced.
-
-    References
-    ----------
-    :cite:`vehtari2021rank`
     """
     checks = idata if isinstance(idata, pd.Series) else diagnostics(idata, names)
     ess = min(checks["ess_bulk"], checks["ess_tail"])

@@ -28,23 +28,7 @@ def _backend(iterations: int) -> str:
 
 
 def cores_for(chains: int) -> int:
-    """Chains to run at once: PyMC takes every second core for a hardware thread and leaves it idle.
-
-    Parameters
-    ----------
-    chains : int
-        Number of chains.
-
-    Returns
-    -------
-    int
-        At most one a core.
-
-    Examples
-    --------
-    >>> cores_for(1)
-    1
-    """
+    """Chains to run at once, a core each: PyMC would leave every second core idle."""
     return max(1, min(chains, os.cpu_count() or 1))
 
 
@@ -63,18 +47,12 @@ def sample(
 
     Parameters
     ----------
-    model : pymc.Model
-        A model whose free variables are all continuous.
     draws, tune, chains : int
         Kept draws a chain, tuning draws a chain, number of chains.
-    seed : int
-        Seed of the sampler.
     target_accept : float
         Target acceptance rate, in (0, 1).
-    var_names : sequence of str, optional
-        Variables to keep; all by default.
-    backend : {"numba", "jax"}, optional
-        Compiler; by default numba for long runs and JAX, which compiles faster, for short ones.
+    var_names, backend : sequence of str and {"numba", "jax"}, optional
+        Variables to keep, all by default; compiler, by default numba for long runs, else JAX.
 
     Returns
     -------
@@ -121,30 +99,18 @@ def fit_many[Data](
 
     Parameters
     ----------
-    datasets : sequence
-        Objects with ``arrays``, a dict of the model's data by name.
-    build : callable
-        Builds the model of one data set. All that differs between data sets of equal shape must
-        be in it as ``pm.Data`` called ``data_<name>``, or as ``prefix`` says.
-    draws, tune, chains : int
-        Kept draws a chain, tuning draws a chain, number of chains.
-    seed : int
-        Seed; each data set gets its own stream.
-    target_accept : float
-        Target acceptance rate, in (0, 1).
+    datasets, build : sequence and callable
+        Objects with ``arrays``, a dict of the model's data by name; the model of one of them. All
+        that differs between data sets of equal shape must be in it as ``pm.Data``.
+    draws, tune, chains, seed, target_accept : int and float
+        As for :func:`sample`; each data set gets its own stream.
     prefix : str
         What precedes the names of the arrays in the model.
-    low_rank : bool
-        Whether to learn the strongest correlations of the posterior, for shorter paths.
-    max_depth : int
-        Paths have at most two to this power steps.
-    names : sequence of str, optional
-        Variables to keep; without it all. The fewer, the less is compiled.
-    backend : {"numba", "jax"}, optional
-        Compiler; without it the one that is done first.
-    start : int
-        First data set to fit: those before it were fitted earlier. The others keep their
-        streams.
+    low_rank, max_depth : bool and int
+        Whether to learn the posterior's strongest correlations; paths have at most two to this
+        power steps.
+    names, backend, start : sequence of str, str and int
+        Variables to keep (all by default); compiler; first data set to be fitted.
 
     Yields
     ------

@@ -6,30 +6,17 @@ import numpy as np
 
 
 def crps(draws: np.ndarray, value: np.ndarray) -> np.ndarray:
-    r"""Continuous ranked probability score of draws from a forecast; lower is better.
-
-    The unbiased estimate of :math:`E|X - y| - E|X - X'| / 2`, in units of the value.
+    r"""Continuous ranked probability score, lower is better :cite:p:`gneiting2007scoring`.
 
     Parameters
     ----------
-    draws : array, shape (D, ...)
-        Draws, at least two.
-    value : array, shape (...)
-        What happened.
+    draws, value : array, shapes (D, ...) and (...)
+        Draws from a forecast, at least two, and what happened.
 
     Returns
     -------
     array, shape (...)
-        Scores.
-
-    References
-    ----------
-    :cite:`gneiting2007scoring`
-
-    Examples
-    --------
-    >>> float(crps(np.array([1.0, 3.0]), np.array(2.0)))
-    0.0
+        Unbiased estimates of :math:`E|X - y| - E|X - X'| / 2`, in units of the value.
     """
     ordered = np.sort(draws, axis=0)
     n = len(ordered)

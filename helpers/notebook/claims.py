@@ -60,22 +60,7 @@ class Claims:
         self.enforce = enforce
 
     def __call__(self, condition: bool, message: str) -> None:
-        """Show one line that says whether the claim holds.
-
-        Parameters
-        ----------
-        condition : bool
-            The comparison, Python's or NumPy's scalar bool.
-        message : str
-            The claim in words, with its numbers.
-
-        Raises
-        ------
-        TypeError
-            If ``condition`` is not one bool: an array is neither true nor false.
-        ClaimError
-            If the claim is false and claims are enforced.
-        """
+        """Show the claim and whether it holds; raise a ``ClaimError`` if false and enforced."""
         if not isinstance(condition, bool | np.bool_):
             raise TypeError(
                 f"a claim is one bool, not {type(condition).__name__}; "
@@ -92,20 +77,13 @@ def named_seeds(seed: int, *names: str) -> SimpleNamespace:
 
     Parameters
     ----------
-    seed : int
-        The chapter's ``SEED``.
-    *names : str
-        What each is for.
+    seed, *names : int and str
+        The chapter's ``SEED``, and what each is for.
 
     Returns
     -------
     types.SimpleNamespace
         One integer a name, as in ``named_seeds(SEED, "market", "fit").fit``.
-
-    Examples
-    --------
-    >>> named_seeds(1, "market").market == named_seeds(1, "market", "fit").market
-    True
     """
     words = np.random.SeedSequence(seed).generate_state(len(names))
     return SimpleNamespace(**dict(zip(names, map(int, words), strict=True)))
@@ -116,21 +94,13 @@ def interval(draws: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
     Parameters
     ----------
-    draws : array
-        Posterior draws, in the units of the quantity.
-    axis : int
-        Axis of the draws.
+    draws, axis : array and int
+        Draws in any units, and the axis along which they lie.
 
     Returns
     -------
     tuple of array
         Lower and upper bound, each without ``axis``.
-
-    Examples
-    --------
-    >>> lower, upper = interval(np.arange(101))
-    >>> print(f"{lower:.1f} to {upper:.1f}")
-    5.0 to 95.0
     """
     tail = (1 - INTERVAL) / 2
     lower, upper = np.quantile(draws, [tail, 1 - tail], axis=axis)
@@ -142,20 +112,13 @@ def mean_interval(draws: np.ndarray, axis: int = 0) -> np.ndarray:
 
     Parameters
     ----------
-    draws : array
-        Posterior draws.
-    axis : int
-        Axis of the draws.
+    draws, axis : array and int
+        As for :func:`interval`.
 
     Returns
     -------
     array
         Mean, lower and upper bound along a new first axis of length 3.
-
-    Examples
-    --------
-    >>> mean_interval(np.arange(101)).round(6).tolist()
-    [50.0, 5.0, 95.0]
     """
     return np.stack([np.mean(draws, axis=axis), *interval(draws, axis)])
 
@@ -173,17 +136,8 @@ def publish(name: str, text: str) -> None:
 
     Parameters
     ----------
-    name : str
-        Key, unique within the chapter.
-    text : str
-        The number as the prose prints it.
-
-    Raises
-    ------
-    TypeError
-        If ``text`` is not a string: a raw number would show every digit, or none.
-    ValueError
-        If ``text`` is empty, or another cell published another text under ``name``.
+    name, text : str
+        Key, unique within the chapter (else a ``ValueError``), and the number as prose prints it.
 
     Examples
     --------
@@ -233,8 +187,6 @@ def key_numbers(numbers: Mapping[str, tuple[str, str]], *, caption: str = "Key n
     ----------
     numbers : mapping of str to (str, str)
         Key to label and formatted text; labels differ, else a ``ValueError`` is raised.
-    caption : str
-        Caption of the table.
 
     Examples
     --------
@@ -257,13 +209,6 @@ def versions(*packages: str) -> None:
     ----------
     *packages : str
         Names of distributions, as pip knows them.
-
-    Examples
-    --------
-    >>> versions("numpy")  # doctest: +ELLIPSIS
-    Versions
-    Python  3...
-    numpy   ...
     """
     rows = {"Python": platform.python_version()} | {name: version(name) for name in packages}
     display(_table(rows, "Versions", "versions"))

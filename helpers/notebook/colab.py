@@ -9,18 +9,7 @@ from packaging.requirements import Requirement
 
 
 def check_session() -> None:
-    """Make sure that the book's packages are installed, and that no other version is loaded.
-
-    Raises
-    ------
-    RuntimeError
-        If a pinned package is absent or has another version, or if a package was loaded before
-        the installation replaced it. The message says what to do.
-
-    Examples
-    --------
-    >>> check_session()
-    """
+    """Raise a ``RuntimeError`` unless the pinned packages are installed and no other is loaded."""
     # the first one found is the one that an import finds
     installed = {d.name: d.version for d in reversed(list(distributions()))}
     pins = [

@@ -44,24 +44,13 @@ def plot_two_series(
 
     Parameters
     ----------
-    dates : sequence of datetime, length n
-        Days.
     sales, ads, fitted : array, shape (n, 2)
         Sales (NaN leaves a gap); ads, shaded where above zero; fitted mean, drawn over the sales.
-    cities : sequence of str
-        Names of the two cities.
-    unit : str
-        Unit of the sales.
 
     Returns
     -------
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
-
-    Raises
-    ------
-    ValueError
-        If an array is not of shape (n, 2).
     """
     days = np.asarray(dates, dtype="datetime64[ns]")
     for name, values in {"sales": sales, "ads": ads, "fitted": fitted}.items():
@@ -115,28 +104,15 @@ def plot_path(
 
     Parameters
     ----------
-    dates : sequence of datetime, length n
-        Days.
-    estimate : array, shape (3, n)
-        Mean, lower and upper bound (:func:`helpers.notebook.claims.mean_interval`).
-    truth : array, shape (n,), optional
-        True values.
-    days : sequence of int
-        Positions of the days to mark.
-    days_label : str
-        What the marked days are.
-    ylabel : str
-        Quantity with its unit.
+    estimate, truth : array, shapes (3, n) and (n,)
+        What :func:`helpers.notebook.claims.mean_interval` returns, and true values.
+    days, days_label : sequence of int and str
+        Positions of the days to mark, and what they are.
 
     Returns
     -------
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
-
-    Raises
-    ------
-    ValueError
-        If ``estimate`` is not of shape (3, n).
     """
     at = np.asarray(dates, dtype="datetime64[ns]")
     if np.shape(estimate) != (3, at.size):
@@ -184,10 +160,8 @@ def plot_model_graph(
 
     Parameters
     ----------
-    model : pymc.Model or callable
-        A PyMC model, or a NumPyro model with ``data`` as its arguments.
-    *data : object
-        Arguments of a NumPyro model.
+    model, *data : pymc.Model or callable, and object
+        A PyMC model, or a NumPyro model and its arguments.
     labels : mapping of str to str, optional
         What stands in place of a name; may hold mathematics and line breaks.
     skip : sequence of str
@@ -197,13 +171,7 @@ def plot_model_graph(
     Returns
     -------
     matplotlib.figure.Figure
-        Assign it, so that the notebook shows it once. A plate carries the names of its dimensions
-        (of an unnamed one its length).
-
-    Raises
-    ------
-    ValueError
-        If a label or an entry of ``skip`` names nothing in the model.
+        Plates carry the names of their dimensions, or their lengths; assign it, to show it once.
     """
     nodes = _pymc_nodes(model) if hasattr(model, "free_RVs") else _numpyro_nodes(model, *data)
     labels = dict(labels or {})
@@ -284,11 +252,7 @@ def _numpyro_nodes(model, *data):
 
 
 def _places(nodes: Mapping[str, _Node], steps: int = 10_000) -> np.ndarray:
-    """Column and row (from below) of each node, by annealing from a layout that is allowed.
-
-    Allowed is: causes above effects, and no foreign node or plate in a plate. Cheap is: short
-    arrows that run over no node, and few columns.
-    """
+    """Column and row (from below) of each node, annealed: causes above effects, short arrows."""
     names = list(nodes)
     position = {name: i for i, name in enumerate(names)}
     edges = np.array(

@@ -19,15 +19,6 @@ def show(*functions: Callable) -> None:
     ----------
     *functions : callable
         Functions or classes of `helpers`. Private ones of the same module that they call follow.
-
-    Examples
-    --------
-    >>> from helpers.notebook.claims import interval
-    >>> show(interval)
-    def interval(draws: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        tail = (1 - INTERVAL) / 2
-        lower, upper = np.quantile(draws, [tail, 1 - tail], axis=axis)
-        return lower, upper
     """
     pieces: dict[str, str] = {}
     waiting = list(functions)
@@ -80,10 +71,8 @@ def priors(model: Any, *data: Any, notes: Mapping[str, str] | None = None) -> pd
 
     Parameters
     ----------
-    model : pymc.Model or callable
-        A PyMC model, or a NumPyro model with ``data`` as its arguments.
-    *data : object
-        Arguments of a NumPyro model.
+    model, *data : pymc.Model or callable, and object
+        A PyMC model, or a NumPyro model and its arguments.
     notes : mapping of str to str, optional
         What a parameter is, with its unit, by name.
 

@@ -70,14 +70,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def set_style() -> None:
-    """Set the book's figure style; in a notebook, draw SVG whose bytes do not change.
-
-    Examples
-    --------
-    >>> set_style()
-    >>> mpl.rcParams["savefig.transparent"]
-    False
-    """
+    """Set the book's figure style; in a notebook, draw SVG whose bytes do not change."""
     mpl.rcParams.update(_STYLE)
     if InteractiveShell.initialized():
         from matplotlib_inline.backend_inline import set_matplotlib_formats
