@@ -14,12 +14,17 @@ from helpers.prices.model import _EFFECTS, PriceData, _Pair, _region_sums
 def effect_draws(
     arrays: Mapping, mean: _Pair, sd: _Pair, rho: Any, *, store_sd: Any, sigma: Any, seed: int
 ) -> np.ndarray:
-    r"""Draw what :func:`collapsed_log_density` has integrated out: the effects of regions.
+    """Draw exactly what :func:`collapsed_log_density` has integrated out: the effects of regions.
 
-    Given the other parameters a region's pair is normal with covariance
-    :math:`L (I + L^\top A_r L)^{-1} L^\top`, so the draws are exact. Arguments are as there, with
-    draws first: (draws, 1) or (draws, R). Returns intercepts and elasticities, (2, draws, R), in
-    the units of ``arrays``.
+    Parameters
+    ----------
+    arrays, mean, sd, rho, store_sd, sigma, seed : mapping, pairs of array, arrays and int
+        As there, with draws first: (draws, 1) or (draws, R); the seed of the draws.
+
+    Returns
+    -------
+    array, shape (2, draws, R)
+        Intercepts and elasticities, in the units of ``arrays``.
     """
     sigma = np.asarray(sigma)
     shape = sigma.shape[0], int(arrays["store_region"].max()) + 1
@@ -44,7 +49,17 @@ def population_draws(
 ) -> xr.Dataset:
     """Hyperparameters in the panel's units: price and income as they are.
 
-    ``reference_price`` is the price at which ``alpha`` is the log quantity, in the panel's unit.
+    Parameters
+    ----------
+    posterior, data : xarray.Dataset and PriceData
+        Posterior of :func:`elasticity_model`, and the data that it was fitted to.
+    reference_price : float
+        Price at which ``alpha`` is the log quantity, in the panel's unit.
+
+    Returns
+    -------
+    xarray.Dataset
+        Draws, named as the model's parameters.
     """
     shift = data.reference[0] - np.log(reference_price)
     line = {name: posterior[f"{name}_intercept"] for name in ("alpha", "beta")}
@@ -88,19 +103,15 @@ def region_draws(
 ) -> xr.Dataset:
     """Intercept and elasticity of each region, one draw for each draw of the hyperparameters.
 
-    The log quantity of a region's average store at price p is
-    ``alpha + beta * log(p / reference_price)``; both have dimensions (chain, draw, region).
-
     Parameters
     ----------
-    posterior : xarray.Dataset
-        Posterior of :func:`elasticity_model`.
-    data : PriceData
-        The data that it was fitted to. A region left out there is predicted from its income.
-    seed : int
-        Seed of the draws.
-    reference_price : float
-        Price at which ``alpha`` is the log quantity, in the panel's unit.
+    posterior, data, seed, reference_price : xarray.Dataset, PriceData, int and float
+        As in :func:`population_draws`; a region left out of the data is predicted from its income.
+
+    Returns
+    -------
+    xarray.Dataset, dimensions (chain, draw, region)
+        Log quantity of an average store at price p: ``alpha + beta * log(p / reference_price)``.
     """
 
     def column(name):
@@ -135,13 +146,15 @@ def new_region_draws(
 ) -> xr.Dataset:
     """Intercept and elasticity of a region never sold in: draws from the population.
 
-    Arguments are those of :func:`region_draws`; ``income`` is the region's median income in the
-    panel's unit.
+    Parameters
+    ----------
+    posterior, data, income, seed, reference_price : Dataset, PriceData, float, int and float
+        As in :func:`region_draws`; the region's median income, where the panel has incomes.
 
-    Raises
-    ------
-    ValueError
-        If ``income`` is missing where the panel has one, or given where it has none.
+    Returns
+    -------
+    xarray.Dataset, dimensions (chain, draw)
+        ``alpha`` and ``beta``.
     """
     if (income is None) != (data.income_unit is None):
         raise ValueError(

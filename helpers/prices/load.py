@@ -30,11 +30,7 @@ _OPTIONAL = ("median_income", "cost")
 
 @dataclass(frozen=True, eq=False)
 class PricePanel:
-    """Prices and quantities of one product by store and time.
-
-    ``regions`` (R,) and ``stores`` (S,) are sorted names, ``store_region`` (S,) is the region of
-    each store, ``income`` (R,) in the units of the file; all others have a value for each row.
-    """
+    """Prices and quantities of one product by row, store and time; ``income`` is by region."""
 
     regions: tuple[str, ...]
     stores: tuple[str, ...]
@@ -57,33 +53,27 @@ def load_price_panel(path: str | Path) -> PricePanel:
         CSV or Parquet file, one row a store and time, with ``region_id``, ``store_id``,
         ``time_step`` (a number) or ``date`` (YYYY-MM-DD), ``price``, ``quantity``, optional
         ``median_income`` (of the region) and optional ``cost`` (of the product to the seller).
+
+    Returns
+    -------
+    PricePanel
+        As :func:`as_price_panel` returns it.
     """
     return as_price_panel(read_table(path))
 
 
 def as_price_panel(frame: pd.DataFrame) -> PricePanel:
-    """Check a long table and turn it into arrays.
-
-    A store is known by its region and its own id: ids may repeat between regions.
+    """Check a long table and turn it into arrays; store ids may repeat between regions.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Columns as in :func:`load_price_panel`.
+        Columns as in :func:`load_price_panel`; a table that cannot be used raises a DataError.
 
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If a column is missing or unknown, a value is blank or unreadable, a number is not
-        positive, a store has two rows for one time, income varies within a region, a region has
-        one price only, or there are fewer than ``MIN_REGIONS`` regions.
-
-    Examples
-    --------
-    >>> from helpers.prices.simulate import simulate_source_market
-    >>> panel = as_price_panel(simulate_source_market().data)
-    >>> len(panel.regions), len(panel.stores), panel.log_price.size
-    (9, 109, 2379)
+    Returns
+    -------
+    PricePanel
+        Regions and stores sorted by name.
     """
     time = _check_columns(frame)
     if not frame.index.is_unique or not pd.api.types.is_integer_dtype(frame.index.dtype):

@@ -19,13 +19,7 @@ _Pair = Sequence[Any]
 
 @dataclass(frozen=True, eq=False)
 class PriceData:
-    """A panel as the model takes it: sums by store, around a reference price and quantity.
-
-    ``reference`` holds the log price and log quantity that stand for zero, ``income_unit`` mean
-    and standard deviation of income. ``arrays`` holds ``n``, ``x``, ``y``, ``xx``, ``xy``, ``yy``
-    (S,): rows and sums of centred log price, log quantity and their products by store;
-    ``store_region`` (S,); ``income`` (R,), standardised, if there is one.
-    """
+    """A panel as the model takes it: sums of centred logs by store, and standardised income."""
 
     regions: tuple[str, ...]
     stores: tuple[str, ...]
@@ -49,18 +43,15 @@ def prepare_prices(
 
     Parameters
     ----------
-    panel : PricePanel
-        The data.
-    leave_out : str, optional
-        A region whose rows are hidden from the model. It keeps its place and its income, so
-        that :func:`region_draws` predicts it and a compiled model serves every region's turn.
+    panel, leave_out : PricePanel and str, optional
+        Data; a region whose rows are hidden, to be predicted by :func:`region_draws`.
     reference : tuple of float, optional
         Log price and log quantity that stand for zero; by default the means of the rows used.
 
-    Raises
-    ------
-    ValueError
-        If ``leave_out`` is no region of the panel, or all regions have the same income.
+    Returns
+    -------
+    PriceData
+        Sums of centred log prices and log quantities, and standardised income.
     """
     if leave_out is not None and leave_out not in panel.regions:
         raise ValueError(f"leave_out={leave_out!r} is none of {', '.join(panel.regions)}")
@@ -85,11 +76,7 @@ def prepare_prices(
 
 
 def _region_sums(d, store_sd, sigma, add_up):
-    r"""Precision (its entries 11, 12, 22), vector and square of each region.
-
-    A store's intercept is integrated out: it takes :math:`k_s 1 1^\top` from the identity in
-    the rows' precision, with :math:`k_s = \tau^2 / (\sigma^2 + n_s \tau^2)`.
-    """
+    """Precision (11, 12, 22), vector and square of each region, its stores integrated out."""
     k = store_sd**2 / (sigma**2 + d["n"] * store_sd**2)
     by_store = (
         d["n"] - k * d["n"] ** 2,
@@ -105,19 +92,17 @@ def _region_sums(d, store_sd, sigma, add_up):
 def collapsed_log_density(
     d: Mapping, mean: _Pair, sd: _Pair, rho: Any, *, store_sd: Any, sigma: Any, n_regions: int
 ) -> pt.TensorVariable:
-    r"""Log density of all rows, with the effects of regions and stores integrated out.
+    """Log density of all rows, with the effects of regions and stores integrated out.
 
-    The rows of region :math:`r` are jointly normal. With :math:`A_r, v_r, q_r` the sums of
-    :math:`x x^\top / \sigma^2`, :math:`x y / \sigma^2` and :math:`y^2 / \sigma^2` of what the
-    mean leaves unexplained, and :math:`\Sigma_r = L L^\top`,
+    Parameters
+    ----------
+    d, mean, sd, rho, store_sd, sigma, n_regions : mapping, pairs of tensor, tensors and int
+        ``arrays`` of a :class:`PriceData`; intercepts and elasticities, scalars or (R,).
 
-    .. math::
-        \log p_r = -\tfrac12 \big(q_r - (L^\top v_r)^\top B^{-1} (L^\top v_r)
-        + \log |B|\big) - \tfrac{n_r}{2} \log(2 \pi \sigma^2), \quad B = I + L^\top A_r L.
-
-    Here ``d`` holds the sums of :class:`PriceData` as tensors, ``mean`` and ``sd`` those of the
-    intercepts and of the elasticities: a scalar, or one for each region, and ``rho`` their
-    correlation. Standard deviations of effects may be zero.
+    Returns
+    -------
+    pytensor.tensor.TensorVariable
+        A scalar, the sum over all rows.
     """
     region = d["store_region"]
     a, b, c, u, v, square = _region_sums(
@@ -144,33 +129,23 @@ def collapsed_log_density(
 def elasticity_model(data: PriceData, *, adjust: Callable[[dict], dict] | None = None) -> pm.Model:
     r"""Intercepts and elasticities that vary by region, jointly normal, with income.
 
-    For row :math:`i` in store :math:`s` of region :math:`r`, with log quantity :math:`y` and log
-    price :math:`x` around the reference and :math:`z` standardised income,
-
     .. math::
-        y_i &= \alpha_r + a_s + \beta_r x_i + \varepsilon_i, \quad
-        a_s \sim N(0, \tau), \quad \varepsilon_i \sim N(0, \sigma) \\
-        (\alpha_r, \beta_r) &\sim N\big((\gamma_0 + \gamma_1 z_r,\ \delta_0 + \delta_1 z_r),
-        \Sigma\big), \quad \Sigma = \begin{pmatrix} \sigma_\alpha^2 & \rho \sigma_\alpha
-        \sigma_\beta \\ \cdot & \sigma_\beta^2 \end{pmatrix}
+        y_i = \alpha_r + a_s + \beta_r x_i + \varepsilon_i, \quad (\alpha_r, \beta_r)
+        \sim N\big((\gamma_0 + \gamma_1 z_r, \delta_0 + \delta_1 z_r), \Sigma\big)
 
-    with :math:`(\rho + 1) / 2 \sim \text{Beta}(2, 2)`, which is LKJ(2). Intercepts of stores and
-    both effects of regions are integrated out exactly, so that nine numbers are sampled,
-    whatever the size of the panel; :func:`region_draws` brings the regions back.
+    for row i in store s of region r, with centred logs of quantity y and price x, and income z.
 
     Parameters
     ----------
     data : PriceData
         What :func:`prepare_prices` returns.
     adjust : callable, optional
-        Called inside the model with its data by name; returns them with those sums replaced that
-        depend on further parameters, such as a control function's.
+        Called with the model's data; replaces sums that depend on further parameters.
 
     Returns
     -------
     pymc.Model
-        Its parameters refer to centred logs and standardised income; :func:`population_draws`
-        gives them in the panel's units.
+        Effects are integrated out exactly; :func:`region_draws` brings the regions back.
     """
     with pm.Model(coords=data.coords) as model:
         d = {

@@ -43,7 +43,13 @@ class _Entity(BaseModel):
 
 
 class Sku(_Entity):
-    """A product in a store, with what it cost and sold, the oldest first."""
+    """A product in a store, with what it cost and sold.
+
+    Attributes
+    ----------
+    id, prices, quantities : int and arrays
+        Prices and quantities of the same times, the oldest first.
+    """
 
     id: _Id
     prices: _Positives
@@ -71,7 +77,13 @@ class Sku(_Entity):
 
 
 class Store(_Entity):
-    """A store and its products; its id is unique within its region only."""
+    """A store and its products.
+
+    Attributes
+    ----------
+    id, items : int and list of Sku
+        The id is unique within the region only.
+    """
 
     id: _Id
     items: Annotated[list[Sku], Field(min_length=1), AfterValidator(_unique_ids)]
@@ -84,7 +96,13 @@ class Store(_Entity):
 
 
 class Region(_Entity):
-    """A region, its stores, and the median income of those who live there, in any unit."""
+    """A region and its stores.
+
+    Attributes
+    ----------
+    id, stores, median_income : int, list of Store and float
+        Income of those who live there, in any unit.
+    """
 
     id: _Id
     stores: Annotated[list[Store], Field(min_length=1), AfterValidator(_unique_ids)]
@@ -98,7 +116,13 @@ class Region(_Entity):
 
 
 class Market(_Entity):
-    """All regions."""
+    """All regions.
+
+    Attributes
+    ----------
+    regions : list of Region
+        With unique ids.
+    """
 
     regions: Annotated[list[Region], Field(min_length=1), AfterValidator(_unique_ids)]
 
@@ -112,11 +136,7 @@ SOURCE_SEED = sum(map(ord, "multilevel_elasticities_single_sku"))
 
 
 class _SourceStreams:
-    """Random streams as ``pm.draw(..., random_seed=rng)`` makes them, without its graphs.
-
-    Each call takes one integer from the common generator and seeds a generator of its own.
-    PyTensor stores constants such as 0.02 in single precision, hence six digits and not sixteen.
-    """
+    """Random streams as ``pm.draw(..., random_seed=rng)`` makes them, without its graphs."""
 
     def __init__(self, seed: int):
         self._common = np.random.default_rng(seed)
@@ -134,20 +154,12 @@ class _SourceStreams:
 
 
 def simulate_source_market() -> Simulation:
-    r"""Draw the market of :cite:`orduz_elasticities` with its seed, to six digits.
+    """Draw the market of :cite:`orduz_elasticities` with its seed, to six digits.
 
-    .. math::
-        \log q_{it} = \alpha_{it} + \beta_{it} \log p_{it} + \varepsilon_{it}, \quad
-        \alpha_{it} \sim \text{Normal}(1 + 0.3 z_{r[i]}, 0.02), \quad
-        \beta_{it} \sim \text{Normal}(-0.1 - 0.6 z_{r[i]}, 0.02)
-
-    with income :math:`z` and a new :math:`\alpha, \beta` at *every* time step, as in the source.
-
-    Examples
-    --------
-    >>> market = simulate_source_market()
-    >>> market.data[["price", "quantity", "median_income"]].round(6).iloc[0].tolist()
-    [1.335446, 6.170862, 5.873343]
+    Returns
+    -------
+    Simulation
+        As in the source, intercept and elasticity are new at every time step.
     """
     line = {"alpha_intercept": 1.0, "alpha_slope": 0.3, "beta_intercept": -0.1, "beta_slope": -0.6}
     line |= {"effect_sd": 0.02, "noise_sd": 0.3, "reference_price": 1.0}
@@ -182,7 +194,10 @@ def simulate_source_market() -> Simulation:
 class PricesTruth:
     """Parameters of the repaired market; prices in EUR, quantities in units a week.
 
-    Log quantity at the reference price (``alpha``) and elasticity (``beta``) are lines in income.
+    Attributes
+    ----------
+    alpha_intercept, alpha_slope, beta_intercept, beta_slope : float
+        Lines in income of the log quantity at the reference price and of the elasticity.
     """
 
     alpha_intercept: float = 1.0
@@ -217,45 +232,20 @@ def simulate_prices(
     r"""Weekly prices and quantities of one product, stores inside regions.
 
     .. math::
-        \log q_{st} &= \alpha_{r} + a_s + \beta_{r} \log(p_{st} / p^\ast) + \xi_{st}
-                       + \varepsilon_{st} \\
-        \log (p_{st} / p^\ast) &= \log (c_{rt} / \bar c) + \phi\, \xi_{st} + u_{st} \\
-        (\alpha_r, \beta_r) &\sim \text{Normal}\big((\gamma_0 + \gamma_1 z_r,\,
-                       \delta_0 + \delta_1 z_r), \Sigma\big)
-
-    with region :math:`r` of store :math:`s`, income :math:`z`, store effect :math:`a`, demand
-    shock :math:`\xi`, reference price :math:`p^\ast`, wholesale cost :math:`c` and the price's
-    response to demand :math:`\phi`.
-    The same seed gives the same shocks and costs at every :math:`\phi`; ``store_id`` repeats
-    between regions.
+        \log q_{st} = \alpha_r + a_s + \beta_r \log(p_{st} / p^\ast) + \xi_{st} + \varepsilon_{st},
+        \quad \log(p_{st} / p^\ast) = \log(c_{rt} / \bar c) + \phi\, \xi_{st} + u_{st}
 
     Parameters
     ----------
-    n_regions : int
-        Number of regions, at least 1.
-    seed : int
-        The same seed gives the same market.
-    truth : PricesTruth, optional
-        Parameters of the market; the default is the book's.
-    n_weeks : int
-        Weeks of every store, at least 1.
-    stores : (int, int)
-        Least and greatest number of stores a region; every number in between is equally likely.
-    price_response : float
-        Change of log price per unit of the demand shock; 0 leaves prices exogenous, a positive
-        value lets them chase demand.
+    n_regions, seed, truth, n_weeks : int, int, PricesTruth and int
+        Sizes, at least 1; the same seed gives the same shocks and costs at every :math:`\phi`.
+    stores, price_response : (int, int) and float
+        Least and most stores a region; :math:`\phi`, above 0 where prices chase demand.
 
-    Raises
-    ------
-    ValueError
-        If a size is below 1, the range of stores is empty, or a parameter of the truth is outside
-        its range.
-
-    Examples
-    --------
-    >>> market = simulate_prices(5, seed=1, stores=(2, 2), n_weeks=10)
-    >>> market.data.shape, market.truth["beta"].shape, market.truth["store_effect"].shape
-    ((100, 7), (5,), (10,))
+    Returns
+    -------
+    Simulation
+        Long frame as :func:`helpers.prices.load.as_price_panel` takes it, and the truth.
     """
     truth = truth or PricesTruth()
     _check_sizes(truth, n_regions, n_weeks, stores)
