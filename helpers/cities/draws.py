@@ -10,18 +10,17 @@ from helpers.cities.model import DAY_TYPES, ShockData, day_log_density, day_type
 
 
 def day_posterior(posterior: xr.Dataset, data: ShockData) -> tuple[pd.DataFrame, np.ndarray]:
-    r"""Types of days and the shared shock, from the draws of ``shared_shock_model(data)``.
+    """Types of days and the shared shock, from the draws of ``shared_shock_model(data)``.
 
-    Given a draw, a day's type has a closed-form probability, and the shared part of its residual
-    :math:`r_t` the mean :math:`v \lambda^\top \Sigma^{-1} r_t` for the shared variance :math:`v`
-    of that type.
+    Parameters
+    ----------
+    posterior, data : xarray.Dataset and ShockData
+        Posterior, and the data that it was fitted to.
 
     Returns
     -------
-    probability : pandas.DataFrame, shape (n, 4)
-        Posterior probability of each type of day, by date.
-    shock : array, shape (draws, n)
-        Walk, event and the mean of what the day shares, in the first city's sales or log sales.
+    tuple of pandas.DataFrame (n, 4) and array (draws, n)
+        Probability of each type by date; walk, event and what the day shares, in A's (log) sales.
     """
     draws = posterior.stack(sample=("chain", "draw")).transpose("sample", ...)
     n_draws = draws.sizes["sample"]
@@ -62,9 +61,17 @@ def _day_slice(draws, data):
 
 
 def lift_draws(posterior: xr.Dataset, data: ShockData, campaign: str = "ads") -> np.ndarray:
-    """Posterior draws (draws, 2) of the lift of ``ad_unit`` of ads, or of "planted" ones.
+    """Posterior draws of what ``ad_unit`` of ads, or of "planted" ones, adds to sales.
 
-    In sales a day where the scale is "level", as a share of the day's sales where it is "log".
+    Parameters
+    ----------
+    posterior, data, campaign : xarray.Dataset, ShockData and str
+        Posterior, the data that it was fitted to, and one of their campaigns.
+
+    Returns
+    -------
+    array, shape (draws, 2)
+        Sales a day where the scale is "level", shares of the day's sales where it is "log".
     """
     # By position: labels are those of the first data set that the model was compiled for.
     lift = posterior["lift"].isel(campaign=data.campaigns.index(campaign))

@@ -27,11 +27,7 @@ _MIN_DAYS = 60
 
 @dataclass(frozen=True, eq=False)
 class TwoSeries:
-    """Daily sales of two cities over the n days they share, in the units of the file.
-
-    ``sales`` (n, 2) is NaN on closed days, ``ads`` (n, 2) is 0/1 or spend, ``event`` (n,) the
-    name of a known day or None, and ``days_dropped`` says what the common period leaves out.
-    """
+    """Daily sales, ads and events of two cities over the days they share; NaN sales: closed."""
 
     dates: pd.DatetimeIndex
     cities: tuple[str, str]
@@ -42,16 +38,34 @@ class TwoSeries:
 
 
 def load_two_cities(path: str | Path, *, cities: Sequence[str] | None = None) -> TwoSeries:
-    """Two cities' daily sales from a CSV or Parquet file, checked as :func:`as_two_series` does."""
+    """Two cities' daily sales from a file.
+
+    Parameters
+    ----------
+    path, cities : str or pathlib.Path, and pair of str
+        CSV or Parquet file as :func:`as_two_series` takes it, and two of its cities.
+
+    Returns
+    -------
+    TwoSeries
+        Over the cities' common period.
+    """
     return as_two_series(read_table(path), cities=cities)
 
 
 def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -> TwoSeries:
     """Check a long table and turn it into arrays over the two cities' common period.
 
-    Its columns are ``date`` (daily, YYYY-MM-DD), ``city``, ``sales`` (blank on closed days), and if
-    there are any ``ads`` (0/1 or spend) and ``event`` (name of a known day). Without ``cities``
-    it holds only two. Tables that cannot be used raise a DataError.
+    Parameters
+    ----------
+    frame, cities : pandas.DataFrame and pair of str
+        ``date`` (daily, YYYY-MM-DD), ``city``, ``sales`` (blank on closed days), optional ``ads``
+        (0/1 or spend) and ``event`` (a known day's name); two of its cities, if it has more.
+
+    Returns
+    -------
+    TwoSeries
+        In the units of the table; a table that cannot be used raises a DataError.
     """
     require_columns(frame, ["date", "city", "sales"])
     if not frame.index.is_unique:

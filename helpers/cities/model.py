@@ -24,14 +24,17 @@ _CENTRED_ABOVE = 3.5
 
 
 def drift_basis(n_days: int, n_modes: int) -> tuple[np.ndarray, np.ndarray]:
-    r"""Smoothest modes of a random walk without level and straight line.
+    """Smoothest modes of a random walk without level and straight line.
 
-    The walk is :math:`g = \sum_k \sigma\, s_k z_k v_k` with :math:`z_k \sim N(0, 1)`,
-    innovations of standard deviation :math:`\sigma`, and the leading eigenvectors of its
-    covariance as modes; at most ``n_days - 3`` of them.
+    Parameters
+    ----------
+    n_days, n_modes : int
+        Length of the walk, and number of modes, at most ``n_days - 3``.
 
-    Returns the orthonormal modes (n_days, n_modes), above zero on the first day, and their standard
-    deviations, decreasing, for innovations of 1.
+    Returns
+    -------
+    tuple of array
+        Orthonormal modes (n_days, n_modes), and their sds, decreasing, for innovations of 1.
     """
     if not 1 <= n_modes <= n_days - 3:
         raise ValueError(f"n_modes={n_modes} must lie between 1 and n_days - 3 = {n_days - 3}")
@@ -54,14 +57,7 @@ def drift_basis(n_days: int, n_modes: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class ShockData:
-    """Two series as the model takes them: the n open days only, each city in its own sd.
-
-    ``arrays`` holds the model's data: ``sales`` (n, 2), ``ads`` (n, 2, J), ``weekday`` (n, W),
-    ``event`` (n, M), ``years`` (n,), ``modes`` (n, K), ``design`` (n, W + K + M) of weekday, modes
-    and event, ``mode_sd`` (K,) and ``spread`` (2,). ``centre`` and ``spread`` are the mean and sd
-    taken out, in sales or log sales. ``ad_unit`` (J,) is the mean of a campaign's positive values:
-    a lift is the effect of that much.
-    """
+    """Two series as the model takes them: the n open days only, each city in its own sd."""
 
     dates: pd.DatetimeIndex
     cities: tuple[str, str]
@@ -87,16 +83,16 @@ def prepare(
 
     Parameters
     ----------
-    series : TwoSeries
-        What :func:`helpers.cities.load.load_two_cities` returns.
-    scale : {"level", "log"}
+    series, scale : TwoSeries and {"level", "log"}
         Effects in units of sales, or as shares of sales, which must then not be zero.
-    planted : array, shape (n_days, 2), optional
-        A second set of campaigns, with its own lift: that of a planted-lift check.
-    use_events : bool
-        Whether named days get an effect of their own, shared by the cities.
-    n_modes : int, optional
-        Modes of each drift; by default a quarter of the days, at most 150.
+    planted, use_events, n_modes : array (n_days, 2), bool and int
+        A second set of campaigns, with its own lift; whether named days have effects; modes of each
+        drift, by default a quarter of the days, at most 150.
+
+    Returns
+    -------
+    ShockData
+        ``ad_unit`` is the mean of a campaign's positive values: a lift is the effect of that much.
     """
     if scale not in ("level", "log"):
         raise ValueError(f"scale={scale!r} is unknown; use 'level' or 'log'")
@@ -149,7 +145,18 @@ def prepare(
 
 
 def day_log_density(residual, shared, own_a, own_b, loading, *, xp):
-    """Log density of a day's residual pair (..., 2): shared variance plus own variances."""
+    """Log density of a day's residual pair, which a shared and two own variances produce.
+
+    Parameters
+    ----------
+    residual, shared, own_a, own_b, loading, xp : arrays and module
+        Pair (..., 2), variances, loading of the second city, and ``numpy`` or ``pytensor.tensor``.
+
+    Returns
+    -------
+    array, shape (...)
+        Log densities.
+    """
     a, b = residual[..., 0], residual[..., 1]
     var_a, var_b, cov = shared + own_a, loading**2 * shared + own_b, loading * shared
     determinant = var_a * var_b - cov**2
@@ -158,7 +165,18 @@ def day_log_density(residual, shared, own_a, own_b, loading, *, xp):
 
 
 def day_types(day_sd, noise_sd, shared_sd, own_sd):
-    """Variances (shared, own of A, own of B) of the four types of day, in DAY_TYPES' order."""
+    """Variances of the four types of day.
+
+    Parameters
+    ----------
+    day_sd, noise_sd, shared_sd, own_sd : array
+        Standard deviations; ``noise_sd`` and ``own_sd`` have cities last.
+
+    Returns
+    -------
+    list of tuple
+        Variances (shared, own of A, own of B) in the order of ``DAY_TYPES``.
+    """
     quiet, (a, b) = day_sd**2, (noise_sd[..., 0] ** 2, noise_sd[..., 1] ** 2)
     return [
         (quiet, a, b),
@@ -169,15 +187,22 @@ def day_types(day_sd, noise_sd, shared_sd, own_sd):
 
 
 def shared_shock_model(data: ShockData) -> pm.Model:
-    r"""Shared walk, own drift, four types of day, and ads, in one model.
+    r"""Shared walk, own drift, four types of day (summed out), and ads, in one model.
 
     .. math::
         y_{ct} = \alpha_c + \beta_c t + w_{c,d(t)} + \lambda_c (g_t + h_t + e_{m(t)})
                  + o_{ct} + u_{ct} + \delta_{cj}\, \text{ads}_{ctj} + \varepsilon_{ct}
 
-    The shared walk :math:`g` and the own drifts :math:`o_c` are sums of the modes of
-    :func:`drift_basis`. Each day is ordinary, shared, or special in one city only; the day's
-    size and its type are summed out, so all that is sampled is continuous."""
+    Parameters
+    ----------
+    data : ShockData
+        What :func:`prepare` returns.
+
+    Returns
+    -------
+    pymc.Model
+        Walk :math:`g` and own drifts :math:`o` are sums of the modes of :func:`drift_basis`.
+    """
     coords = {
         "city": list(data.cities),
         "weekday": list(data.weekdays),

@@ -21,7 +21,13 @@ _TARGETING = {"random": 0.0, "simultaneous": 0.0, "avoid": -1.5, "chase": 1.5}
 
 @dataclass(frozen=True)
 class TwoCitiesTruth:
-    """Parameters of the two-city market, in orders a day; A's loading is 1 by definition."""
+    """Parameters of the two-city market, in orders a day.
+
+    Attributes
+    ----------
+    intercept, trend_per_year, lift : pair of float
+        Of cities A and B; A's loading is 1 by definition.
+    """
 
     intercept: tuple[float, float] = (900.0, 640.0)
     trend_per_year: tuple[float, float] = (45.0, 45.0)
@@ -83,37 +89,19 @@ def simulate_two_cities(
     truth: TwoCitiesTruth | None = None,
     timing: Timing = "random",
 ) -> Simulation:
-    r"""Daily orders of two cities that share drift and sudden days, after :cite:`forum_two_cities`.
-
-    .. math::
-        y_{ct} = \alpha_c + \beta_c t + s_c w_{d(t)} + \lambda_c (g_t + h_t)
-                 + o_{ct} + u_{ct} + \delta_c\, \text{ads}_{ct} + \varepsilon_{ct}
-
-    with shared drift :math:`g`, shared days :math:`h`, own drift :math:`o`, own days :math:`u`,
-    loadings :math:`\lambda_A = 1`, :math:`\lambda_B`, squeeze :math:`s_A`, :math:`s_B = 1`.
+    """Daily orders of two cities that share drift and sudden days, after :cite:`forum_two_cities`.
 
     Parameters
     ----------
-    n_days, seed : int
-        Number of days, at least 400 for the default campaigns; the market's seed.
-    truth : TwoCitiesTruth, optional
-        Parameters of the market; the default is the book's.
+    n_days, seed, truth : int, int and TwoCitiesTruth
+        Number of days, at least 400 for the default campaigns; seed and parameters.
     timing : {"random", "avoid", "chase", "simultaneous"}
         When campaigns start: at random, in low or in high demand, or together.
 
     Returns
     -------
     Simulation
-        ``data``: long frame ``date, city, sales, ads, event`` with 2 ``n_days`` rows.
-        ``truth``: the parameters, and ``shared_days`` and ``own_days_A/B`` (integer positions).
-        ``expected``: arrays of shape (n_days,) ``drift``, ``shared_spikes``, ``shock`` (their
-        sum, in city A's orders) and of shape (n_days, 2) ``mean``, ``own_drift``, ``own_spikes``,
-        ``ads``.
-
-    Examples
-    --------
-    >>> simulate_two_cities(730, seed=1).truth["lift"]
-    (60.0, 45.0)
+        Long frame ``date, city, sales, ads, event``, the truth, and the parts of each day's mean.
     """
     truth = truth or TwoCitiesTruth()
     n_special = truth.n_shared_days + 2 * truth.n_own_days
@@ -190,9 +178,15 @@ def plant_lift(
 ) -> tuple[TwoSeries, np.ndarray]:
     """Raise real sales on invented campaign days, to see whether a model finds it.
 
-    ``lift`` is the share by which sales rise on planted days; 0 makes a placebo. Campaigns that the
-    series hold stay as they are; short series get shorter planted ones. Returns the raised series,
-    and an array (n_days, 2) of 1 on planted days.
+    Parameters
+    ----------
+    series, seed, lift, timing, n_campaigns, campaign_days : TwoSeries, int, float, str, int, int
+        Sales, and the planted campaigns, which raise sales by a share ``lift`` (0: a placebo).
+
+    Returns
+    -------
+    tuple of TwoSeries and array
+        The raised series, and an array (n_days, 2) of 1 on planted days.
     """
     relative = series.sales / np.nanmean(series.sales, axis=0)
     # A closed day says nothing of demand: it takes its neighbours' mean.
