@@ -25,15 +25,7 @@ ARRAYS = ("n", "total", "h", "centre", "calendar", "attributes")
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    r"""What a negative binomial likelihood needs to know of the sales, stores first.
-
-    A cell is a store and a calendar pattern. With :math:`u = \log \alpha` its days enter by
-    their number, their sum, and a smooth function of one number,
-    :math:`h(u) = \sum_t \log\Gamma(e^u + y_t) - \log\Gamma(e^u) - \log\Gamma(y_t + 1)`,
-    kept as Chebyshev coefficients on an interval around a moment estimate of :math:`u`; outside
-    it goes on as a straight line, where it is wrong. NB1 (:math:`\text{Var} = \mu (1 + e^d)`)
-    needs it by cell, NB2 (:math:`\mu + \mu^2 e^{-d}`) by store.
-    """
+    """Open days, sales and Chebyshev series of the log gammas by store and calendar pattern."""
 
     family: Family
     n: np.ndarray  # (S, P), open days
@@ -61,26 +53,14 @@ def count_cells(
 
     Parameters
     ----------
-    panel : StorePanel
-        Sales; what is NaN does not count.
-    family : {"nb1", "nb2"}
-        Negative binomial with a variance linear or quadratic in the mean.
-    dispersion : float, optional
-        Log dispersion around which to tabulate; by default each store's moment estimate.
+    panel, family, dispersion : StorePanel, {"nb1", "nb2"} and float, optional
+        Sales, NaN does not count; variance linear or quadratic in the mean; log dispersion around
+        which to tabulate, by default each store's moment estimate.
 
     Returns
     -------
     Cells
         In double precision.
-
-    Examples
-    --------
-    >>> from helpers.stores.load import as_store_panel
-    >>> from helpers.stores.simulate import simulate_stores
-    >>> panel = as_store_panel(simulate_stores(6, seed=1, n_days=400).data)
-    >>> cells = count_cells(panel)
-    >>> int(cells.n.sum()) == int(np.isfinite(panel.sales).sum())
-    True
     """
     if family not in ("nb1", "nb2"):
         raise ValueError(f"family {family!r}: use 'nb1' or 'nb2'")
@@ -148,23 +128,15 @@ def contrasts(
 ) -> dict[str, np.ndarray]:
     """Contrasts that a store's own sales identify, although all dummies enter together.
 
-    A weekday is compared with the mean of Monday to Saturday, a state holiday with none.
-    ``level`` is the log of the sales on a mean weekday without promotion and holidays; what is
-    constant within a store is part of it.
-
     Parameters
     ----------
-    coef : array, shape (..., S, F)
-        Coefficients, draws in front.
-    attributes : array, shape (S, K)
-        Features of the stores, the last K of the F.
-    features : sequence of str
-        Names of the F features.
+    coef, attributes, features : array (..., S, F), array (S, K) and sequence of str
+        Coefficients, draws in front; the stores' features, the last K of the F; names of the F.
 
     Returns
     -------
     dict of array, shape (..., S)
-        ``level``, the weekdays, and each other feature of the calendar.
+        ``level`` (log sales on a mean weekday), weekdays against it, holidays against none, ...
 
     Examples
     --------

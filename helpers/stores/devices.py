@@ -45,8 +45,7 @@ def store_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     Returns
     -------
     jax.sharding.Mesh
-        One axis, ``stores``. The compiler places the operations ("auto"): NumPyro's programs do
-        not carry shardings in their types, which is JAX's present default.
+        One axis, ``stores``; the compiler places the operations ("auto"), as NumPyro needs.
     """
     return Mesh(np.array(devices or jax.devices()), ("stores",), axis_types=(AxisType.Auto,))
 
@@ -56,10 +55,8 @@ def pad_stores(values: Mapping[str, np.ndarray], multiple: int) -> dict[str, np.
 
     Parameters
     ----------
-    values : mapping of str to array
-        ``Cells.arrays()``, or parameters of :func:`helpers.stores.model.mean_field`.
-    multiple : int
-        Number of devices.
+    values, multiple : mapping of str to array, and int
+        Cells, or parameters of :func:`helpers.stores.model.mean_field`; number of devices.
 
     Returns
     -------
@@ -93,10 +90,8 @@ def shard_stores(values: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.
 
     Parameters
     ----------
-    values : mapping of str to array
-        As :func:`pad_stores` returns them, of this process's stores alone.
-    mesh : jax.sharding.Mesh
-        Of :func:`store_mesh`, with the devices of all processes.
+    values, mesh : mapping of str to array, and jax.sharding.Mesh
+        This process's stores, padded, and the devices of all processes (:func:`store_mesh`).
 
     Returns
     -------
@@ -128,12 +123,9 @@ def fit_part(
     Parameters
     ----------
     part : str or pathlib.Path
-        ``.npz`` file with the cells of this process's stores and, under ``start/``, with the
-        parameters to start from.
-    coordinator : str, optional
-        Host and port of process 0; needed by more than one process.
-    processes, process : int
-        How many there are, and which of them this is, from 0.
+        ``.npz`` file: cells of this process's stores and, under ``start/``, starting parameters.
+    coordinator, processes, process : str, int and int
+        Host and port of process 0; how many there are, and which of them this is, from 0.
     **options : object
         As :func:`helpers.stores.svi.run_svi`; a ``checkpoint`` on a disk that all processes see.
 
@@ -198,12 +190,8 @@ def start_processes(
 
     Parameters
     ----------
-    cells, start : mapping of str to array
-        Of all stores, padded to a multiple of all devices.
-    directory : str or pathlib.Path
-        For their files.
-    processes, devices : int
-        How many processes, each with how many virtual devices.
+    cells, start, directory, processes, devices : mappings of array, str or Path, int and int
+        Of all stores, padded to a multiple of all devices; how many virtual devices a process has.
     **options : object
         Of the command line: ``steps``, ``chunk``, ``seed``, ``rate``, ``checkpoint``.
 

@@ -22,10 +22,8 @@ def pattern_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    panel : StorePanel
-        Stores and patterns.
-    coef : array, shape (..., S, F)
-        Coefficients, draws in front.
+    panel, coef : StorePanel, and array (..., S, F)
+        Stores and patterns; coefficients, draws in front.
 
     Returns
     -------
@@ -42,19 +40,15 @@ def shape_and_rate(
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Shape and rate of the gamma that a Poisson's mean is drawn from.
 
-    NB1: :math:`\alpha = \mu e^{-d}, \beta = e^{-d}`. NB2: :math:`\alpha = e^d, \beta = e^d / \mu`.
-
     Parameters
     ----------
-    mean, dispersion : array
-        Mean :math:`\mu` and log dispersion :math:`d`.
-    family : {"nb1", "nb2"}
-        Variance linear or quadratic in the mean.
+    mean, dispersion, family : array, array and {"nb1", "nb2"}
+        Mean :math:`\mu`, log dispersion :math:`d`, and the distribution of sales.
 
     Returns
     -------
     tuple of array
-        Shape over rate is the mean.
+        NB1: :math:`\mu e^{-d}` and :math:`e^{-d}`. NB2: :math:`e^d` and :math:`e^d / \mu`.
 
     Examples
     --------
@@ -80,23 +74,14 @@ def score_days(
 
     Parameters
     ----------
-    panel : StorePanel
-        Sales to be forecast.
-    draws : mapping of str to array
-        ``coef`` (D, S, F) and ``dispersion`` (D, S).
-    family : {"nb1", "nb2"}
-        Distribution of a day's sales.
-    seed : int
-        Seed of the predictive draws.
-    days : array of bool, shape (T,) or (S, T), optional
-        Days to score; all by default.
+    panel, draws, family, seed, days : StorePanel, dict of array, {"nb1", "nb2"}, int and array
+        Sales; ``coef`` (D, S, F) and ``dispersion`` (D, S); which days, (T,) or (S, T), or all.
 
     Returns
     -------
     pandas.DataFrame
-        A row a store and day: their positions, ``sales``, ``mean``, ``log_score`` (nats, high is
-        good), ``crps`` (units of sales, low is good), ``pit`` (randomised, as sales are whole
-        numbers), and bounds of equal-tailed intervals, the outer one of the book's level.
+        By store and day: ``sales``, ``mean``, ``log_score`` (nats, high is good), ``crps`` (sales,
+        low is good), ``pit`` (randomised), and bounds of equal-tailed intervals.
     """
     keep = np.isfinite(panel.sales)
     if days is not None:

@@ -39,11 +39,7 @@ _KAGGLE = {"".join(map(str.title, n.split("_"))): n for n in (*_REQUIRED, *_OPTI
 
 @dataclass(frozen=True, eq=False)
 class StorePanel:
-    """Sales of stores by day, with what is known of the days and the stores.
-
-    Within a store the predictor of a day depends on the day's *pattern* only: weekday,
-    promotion, state holiday, school holiday. Some fifty patterns serve all stores and days.
-    """
+    """Sales of stores by day; within a store the predictor depends on the day's *pattern* only."""
 
     stores: tuple[str, ...]  # in the order of numbers where all names are numbers
     dates: pd.DatetimeIndex  # every day from the first to the last, T
@@ -96,30 +92,13 @@ def as_store_panel(frame: pd.DataFrame, *, source: str = "file") -> StorePanel:
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        Columns as in :func:`load_stores`.
-    source : str
-        Kept as the panel's ``source``.
+    frame, source : pandas.DataFrame and str
+        Columns as in :func:`load_stores`; a table that cannot be used raises a DataError.
 
     Returns
     -------
     StorePanel
         Missing rows and closed days are unobserved.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If a column is missing or unknown; if a date, store or flag is blank or unreadable; if a
-        store has two rows for one day; if sales are negative, no whole numbers, blank on an open
-        day or above zero on a closed one; if a state holiday has an unknown code; if an
-        attribute changes within a store or a distance is not positive; if fewer than two stores
-        sell.
-
-    Examples
-    --------
-    >>> panel = as_store_panel(simulate_stores(6, seed=1, n_days=400).data)
-    >>> panel.sales.shape, len(panel.features)
-    ((6, 400), 23)
     """
     frame = _checked(frame)
     store, stores = _coded(frame["store"])
@@ -266,33 +245,17 @@ def load_stores(
     Parameters
     ----------
     path : str or pathlib.Path, optional
-        A folder with Kaggle's ``train`` and ``store`` (``.csv`` or ``.parquet``), or one
-        ``.csv`` or ``.parquet`` file with a row a store and day: ``date``, ``store``, ``sales``,
-        ``open``, ``promo``; optional ``school_holiday``, ``state_holiday`` (codes 0, a, b, c),
-        ``store_type``, ``assortment``, ``competition_distance``, ``promo2``. By default
-        ``MARKET_BOOK_DATA`` names the folder; without it the sales are simulated.
-    n_stores, n_days : int
-        How many stores and days of Kaggle's data or of the twin; a file is read whole.
-    seed : int
-        Of the twin.
+        Folder of Kaggle's ``train`` and ``store``, or a ``.csv`` or ``.parquet`` file with a row a
+        store and day: ``date``, ``store``, ``sales``, ``open``, ``promo``; optional
+        ``school_holiday``, ``state_holiday`` (0, a, b, c), ``store_type``, ``assortment``,
+        ``competition_distance``, ``promo2``. By default ``MARKET_BOOK_DATA``, else simulated.
+    n_stores, n_days, seed : int
+        Stores and days of Kaggle's data or of the twin (a file is read whole); seed of the twin.
 
     Returns
     -------
     StorePanel
         Its ``source`` says which of the three it is.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the named folder does not hold the two files.
-    helpers.data.columns.DataError
-        As :func:`as_store_panel` and :func:`helpers.data.rossmann.load_rossmann`.
-
-    Examples
-    --------
-    >>> load_stores("x.xlsx")
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: x.xlsx: the file ends in '.xlsx'; save it as .csv or .parquet
     """
     if path is not None and not Path(path).is_dir():
         return as_store_panel(read_table(path))

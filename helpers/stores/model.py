@@ -71,16 +71,8 @@ def plain_model(features: jax.Array, sales: jax.Array, *, family: str = "nb1") -
 
     Parameters
     ----------
-    features : array, shape (S, T, F)
-        ``StorePanel.cube()``.
-    sales : array, shape (S, T)
-        Sales, NaN where not observed.
-    family : {"nb1", "nb2"}
-        Variance linear or quadratic in the mean.
-
-    References
-    ----------
-    :cite:`wilhelm_bhm`
+    features, sales, family : array (S, T, F), array (S, T) and {"nb1", "nb2"}
+        ``StorePanel.cube()``; sales, NaN where not observed; after :cite:`wilhelm_bhm`.
     """
     n_stores, n_days, n_features = features.shape
     coef, dispersion = _store_parameters(n_stores, n_features)
@@ -133,12 +125,7 @@ def _tabulated_jvp(primals, tangents):
 def _log_likelihood(
     cells: Mapping[str, jax.Array], coef: jax.Array, dispersion: jax.Array, family: str
 ) -> jax.Array:
-    r"""Log likelihood of each store from its cells.
-
-    NB1, with :math:`u = \log\mu - d`:
-    :math:`\sum_c h_c(u) - n_c e^u \log(1 + e^d) - Y_c \log(1 + e^{-d})`. NB2, with
-    :math:`r = e^d`: :math:`h(d) + \sum_c Y_c \log \mu_c + n_c r d - (n_c r + Y_c) \log(r + \mu_c)`.
-    """
+    """Log likelihood of each store from its cells."""
     eta, d = _predictor(cells, coef), dispersion[:, None]
     n, total = cells["n"], cells["total"]
     if family == "nb1":
@@ -157,10 +144,8 @@ def collapsed_model(cells: Mapping[str, jax.Array], *, family: str = "nb1") -> N
 
     Parameters
     ----------
-    cells : mapping of str to array
-        ``Cells.arrays()``.
-    family : {"nb1", "nb2"}
-        As the cells were counted.
+    cells, family : mapping of str to array, and {"nb1", "nb2"}
+        ``Cells.arrays()``, and the family they were counted for.
     """
     n_stores, n_features = _shape(cells)
     coef, dispersion = _store_parameters(n_stores, n_features)
@@ -180,10 +165,8 @@ def mean_field(*data: Any, **_: Any) -> None:
 
     Parameters
     ----------
-    *data : arrays
-        What the model takes: the cells, or features and sales.
-    **_ : object
-        Options of the model, which do not matter here.
+    *data, **_ : arrays and object
+        What the model takes; its options do not matter here.
     """
     first = data[0]
     n_stores, n_features = _shape(first) if isinstance(first, Mapping) else first.shape[::2]

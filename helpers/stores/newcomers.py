@@ -1,10 +1,4 @@
-r"""Stores with little history: what a chain knows of its stores, and what a new one adds.
-
-Coefficients and log dispersion :math:`\beta_i` of store :math:`i` come from a population,
-:math:`\beta_i \sim \text{Normal}(B^\top a_i, \Sigma)` with its attributes :math:`a_i`. The mean of
-its sales is :math:`\exp(\theta_i^\top x_{it} + w_{i,\text{week}(t)})`, the week's effect
-:math:`w_{iw} \sim \text{Normal}(f_w, \sigma_w)` around that of the chain.
-"""
+"""Stores with little history: what a chain knows of its stores, and what a new one adds."""
 
 from __future__ import annotations
 
@@ -62,11 +56,6 @@ def week_of(dates: pd.DatetimeIndex) -> np.ndarray:
     -------
     array of int
         In their order.
-
-    Examples
-    --------
-    >>> week_of(pd.DatetimeIndex(["2013-01-06", "2013-01-07"])).tolist()
-    [2244, 2245]
     """
     days = dates.to_numpy().astype("datetime64[D]").astype(int)
     return (days + 3) // 7
@@ -121,22 +110,13 @@ def split_chain(
 
     Parameters
     ----------
-    panel : StorePanel
-        The chain.
-    n_new, n_ahead : int
-        Stores to treat as new, and days to predict.
+    panel, n_new, n_ahead : StorePanel, int and int
+        The chain; stores to treat as new, and days to predict. Too little data is a DataError.
 
     Returns
     -------
-    old, new : StorePanel
-        Stores that stay, up to today; stores that count as new, all days.
-    today : int
-        Position of the first day to predict.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        If fewer than 20 stores stay or 90 days precede today, or a period of the new has no sales.
+    tuple of StorePanel, StorePanel and int
+        Stores that stay, up to today; new stores, all days; position of the first day to predict.
     """
     n_old, today = len(panel.stores) - n_new, panel.dates.size - n_ahead
     if n_old < 20:
@@ -172,23 +152,17 @@ def _normal(cells: Cells, beta, mean, precision) -> tuple[np.ndarray, np.ndarray
 
 
 def learn_population(panel: StorePanel, *, steps: int = 20) -> Population:
-    r"""Estimate the population of a chain by expectation and maximisation.
-
-    Each step expands the stores' likelihoods (NB1) at their peaks, and takes :math:`B` and
-    :math:`\Sigma` from the normal posteriors. Five invented stores with differences of 0.1
-    keep a small chain's estimate away from its edges.
+    """Estimate the population of a chain by expectation and maximisation.
 
     Parameters
     ----------
-    panel : StorePanel
-        Stores with history.
-    steps : int
-        How often to expand.
+    panel, steps : StorePanel and int
+        Stores with history; how often to expand their likelihoods (NB1) at their peaks.
 
     Returns
     -------
     Population
-        Without effects of weeks; :func:`learn_weeks` adds them.
+        Without effects of weeks, which :func:`learn_weeks` adds.
     """
     contrasts = calendar_contrasts(panel)
     cells, attributes = _cells(panel, contrasts.to_numpy()), store_contrasts(panel)
@@ -253,22 +227,17 @@ def _noise(panel: StorePanel, log_mean: np.ndarray, weekly: bool):
 
 
 def learn_weeks(population: Population, panel: StorePanel) -> Population:
-    """Take weeks apart from days: effects of past weeks, their spread, and what a day adds.
-
-    Moments of the residuals: the mean over stores is the chain's week, the covariance of two days
-    of one week is the spread of a store's own, and the rest is the days' dispersion.
+    """Take weeks apart from days, by moments of the residuals.
 
     Parameters
     ----------
-    population : Population
-        As :func:`learn_population` returns it.
-    panel : StorePanel
-        The panel that it was learnt from.
+    population, panel : Population and StorePanel
+        As :func:`learn_population` returns it, and the panel that it was learnt from.
 
     Returns
     -------
     Population
-        With weeks, and a dispersion of days only.
+        With effects of past weeks, their spread, and a dispersion of days only.
     """
     log_mean = _log_means(panel, population.stores[:, :-1])
     weeks, week_sd, dispersion = _noise(panel, log_mean, weekly=True)
@@ -290,12 +259,8 @@ def share_effects(population: Population, panel: StorePanel, *, level: bool) -> 
 
     Parameters
     ----------
-    population : Population
-        As :func:`learn_population` returns it.
-    panel : StorePanel
-        The panel that it was learnt from.
-    level : bool
-        Whether each store keeps a shrunken level; else all stores are one: complete pooling.
+    population, panel, level : Population, StorePanel and bool
+        As learnt; its panel; whether each store keeps a shrunken level, else complete pooling.
 
     Returns
     -------
@@ -328,22 +293,13 @@ def meet_stores(population: Population, panel: StorePanel, days: np.ndarray) -> 
 
     Parameters
     ----------
-    population : Population
-        Where they come from.
-    panel : StorePanel
-        The stores, of the same features.
-    days : array of bool, shape (T,)
-        Days known. None at all is allowed: then they are draws from the population.
+    population, panel, days : Population, StorePanel and array of bool (T,)
+        Where they come from; the stores; days known, none for draws from the population.
 
     Returns
     -------
     NewStores
         One normal posterior a store.
-
-    Raises
-    ------
-    ValueError
-        If the features are others.
     """
     contrasts = calendar_contrasts(panel)
     if tuple(contrasts) != population.features:
@@ -387,17 +343,10 @@ def predict_sales(
 
     Parameters
     ----------
-    stores : NewStores
-        Their posterior.
-    panel : StorePanel
-        The same stores; of the days to come only the calendar is used.
-    days : array of bool, shape (T,)
-        Days to predict.
-    n_draws, seed : int
-        Number of draws, and the seed of their random numbers.
+    stores, panel, days, n_draws, seed : NewStores, StorePanel, array of bool (T,), int and int
+        Their posterior; the same stores, of which only the calendar is used; days to predict.
     weeks : pandas.DataFrame, optional
-        Columns ``mean`` and ``sd`` of the chain's effect by week to come (:func:`week_of`). By
-        default, means of zero with the standard deviation of the past weeks.
+        ``mean`` and ``sd`` of the chain's effect by week; by default zero and the past weeks' sd.
 
     Returns
     -------

@@ -1,11 +1,4 @@
-r"""A structured posterior of the store model: stores normal given the population.
-
-With enough days a store's likelihood is close to a normal one in its coefficients and log
-dispersion :math:`\beta_i`. Given what the stores share, :math:`\phi`, each :math:`\beta_i` is then
-normal, and integrating it out leaves a density of :math:`\phi` alone. Newton's method finds its
-peak; its curvature there gives a normal posterior of :math:`\phi`: a Laplace approximation, as in
-INLA, TMB and lme4. NumPy, double precision.
-"""
+"""A structured posterior of the store model: stores normal given the population, as in INLA."""
 
 from __future__ import annotations
 
@@ -22,11 +15,7 @@ _PART = 150  # stores that a first search looks at
 
 @dataclass(frozen=True, eq=False)
 class Structured:
-    r"""Normal posterior of the population, and of each store given the population.
-
-    The vector :math:`\phi = (m, \log s)` holds means and log standard deviations over stores of
-    the F coefficients and of the log dispersion, which comes last; :math:`\beta_i` likewise.
-    """
+    """Normal posterior of the population, and of each store given it; log dispersions come last."""
 
     cells: Cells
     mean: np.ndarray  # (F + 1,), with log_sd the peak of the population's posterior
@@ -42,14 +31,7 @@ class Structured:
         return _given((self.beta, self.gradient, self.precision), mean, log_sd)
 
     def sample(self, n_draws: int, *, seed: int) -> dict[str, np.ndarray]:
-        """Draw population and stores together.
-
-        Returns
-        -------
-        dict of array
-            ``coef`` (D, S, F), ``dispersion`` (D, S), ``mean`` and ``log_sd`` (D, F + 1), and
-            ``log_density`` (D,), of the draws under this posterior.
-        """
+        """Draw population and stores together, with ``log_density`` under this posterior."""
         rng = np.random.default_rng(seed)
         size = self.mean.size
         n_stores = len(self.beta)
@@ -113,12 +95,8 @@ def log_density(cells: Cells, beta: np.ndarray, mean: np.ndarray, log_sd: np.nda
 
     Parameters
     ----------
-    cells : Cells
-        What the stores sold.
-    beta : array, shape (S, F + 1)
-        Coefficients and log dispersion of each store.
-    mean, log_sd : array, shape (F + 1,)
-        The population.
+    cells, beta, mean, log_sd : Cells, array (S, F + 1) and arrays (F + 1,)
+        What the stores sold; coefficients and log dispersion by store; the population.
 
     Returns
     -------
@@ -208,12 +186,7 @@ def _expand(cells: Cells, beta: np.ndarray):
 
 
 def newton(cells: Cells, beta, mean, precision, steps: int, *, reach=np.inf) -> np.ndarray:
-    """Newton steps to each store's peak under a normal prior, never downhill.
-
-    ``beta`` (S, F + 1) is where they start, ``mean`` (F + 1,) or (S, F + 1) and ``precision``
-    (F + 1, F + 1) are the prior's, ``reach`` is the longest step of a coefficient. They end when
-    nothing moves any more.
-    """
+    """Newton steps to each store's peak under a normal prior, never downhill."""
     mean = np.broadcast_to(mean, beta.shape)
 
     def target(part, rows, at):
@@ -318,11 +291,7 @@ def _start(cells: Cells) -> np.ndarray:
 
 
 def fit_mean_field(cells: Cells, *, steps: int = 10) -> dict[str, np.ndarray]:
-    """Variational EM: the mean field of each store, and the population's best point.
-
-    Each round takes one Newton step of each store; four times as many rounds over a part of the
-    stores come first. ``beta`` has the stores' centres, ``curvature`` that of their likelihoods.
-    """
+    """Variational EM: the mean field of each store, and the population's best point."""
     beta, mean, log_sd = _first(cells)
 
     def rounds(cells, beta, mean, log_sd, number):
@@ -350,37 +319,15 @@ def _first(cells):
 def fit_structured(cells: Cells, *, max_steps: int = 60, tolerance: float = 0.01) -> Structured:
     """Empirical-Bayes fit of population and stores, from sales to posterior in NumPy.
 
-    The population is found from a part of the stores first, then from all.
-
     Parameters
     ----------
-    cells : Cells
-        What the stores sold.
-    max_steps : int
-        Newton steps of the population at most, each time.
-    tolerance : float
-        Longest last step of the population, in posterior standard deviations.
+    cells, max_steps, tolerance : Cells, int and float
+        Sales; most Newton steps of the population, and the longest last one, in posterior sds.
 
     Returns
     -------
     Structured
-        The posterior.
-
-    Raises
-    ------
-    RuntimeError
-        If the steps do not suffice.
-
-    Examples
-    --------
-    >>> from helpers.stores.cells import count_cells
-    >>> from helpers.stores.load import as_store_panel
-    >>> from helpers.stores.simulate import simulate_stores
-    >>> market = simulate_stores(30, seed=1, n_days=400)
-    >>> fit = fit_structured(count_cells(as_store_panel(market.data)))
-    >>> promo = fit.cells.features.index("promo")
-    >>> bool(abs(fit.mean[promo] - market.truth["population"].promo) < 0.1)
-    True
+        The posterior; a RuntimeError if the steps do not suffice.
     """
     beta, mean, log_sd = _first(cells)
     stride = len(beta) // _PART

@@ -25,15 +25,11 @@ class StoresTruth:
     Attributes
     ----------
     level, weekday, promo, state_holiday, school_holiday : float or tuple of float
-        Effects on log sales: a plain day; Monday to Sunday; a promotion; a public holiday,
-        Easter and Christmas against none; school holidays.
+        On log sales: a plain day; Monday to Sunday; promotion; public holiday, Easter, Christmas.
     distance, store_type, assortment, promo2 : float or tuple of float
-        Of a competitor's log distance, by standard deviation; of types a to d; of assortments a
-        to c; of the long promotion.
-    dispersion : float
-        :math:`d`, where the variance of a day is :math:`\\mu (1 + e^d)`.
-    season, week_sd : float
-        Amplitude of a season that peaks in December; sd of a shock that a store's week shares.
+        Of a competitor's log distance, by sd; types a to d; assortments a to c; the long promotion.
+    dispersion, season, week_sd : float
+        :math:`d`; amplitude of a season that peaks in December; sd of what a store's week shares.
     """
 
     level: float = 8.65
@@ -59,36 +55,18 @@ class StoresTruth:
 def simulate_stores(
     n_stores: int = 1115, *, seed: int, n_days: int = 942, truth: StoresTruth | None = None
 ) -> Simulation:
-    r"""Simulate a chain whose days, gaps and sizes resemble Rossmann's.
-
-    Sales of store :math:`i` on an open day :math:`t` are negative binomial with
-
-    .. math:: \log \mu_{it} = \theta_i^\top x_{it} + s_t + w_{i,\text{week}(t)}, \qquad
-        \text{Var}(y_{it}) = \mu_{it} (1 + e^{d_i}).
+    """Simulate a chain whose days, gaps and sizes resemble Rossmann's, with variance mu (1 + e^d).
 
     Parameters
     ----------
-    n_stores : int
-        At least 6.
-    seed : int
-        For everything random.
-    n_days : int
-        Days from 2013-01-01, at least 14, and 360 if every kind of holiday is to occur.
-    truth : StoresTruth, optional
-        The population.
+    n_stores, seed, n_days, truth : int, int, int and StoresTruth
+        At least 6 stores and 14 days from 2013-01-01 (360 for every kind of holiday).
 
     Returns
     -------
     helpers.data.simulation.Simulation
-        ``data`` has the columns that :func:`load_stores` reads. ``truth`` has ``features``,
-        ``coef`` of shape (S, F) and ``dispersion`` of shape (S,), and the population's
-        ``population``. ``expected`` has ``mean``, shape (S, T), also for closed days.
-
-    Examples
-    --------
-    >>> market = simulate_stores(6, seed=1, n_days=400)
-    >>> len(market.data), market.truth["coef"].shape
-    (2400, (6, 23))
+        ``data`` as :func:`load_stores` reads it; ``truth`` with ``coef`` (S, F), ``dispersion``
+        (S,), ``features``, ``population``; ``expected`` with ``mean`` (S, T), also for closed days.
     """
     if n_stores < 6 or n_days < 14:
         raise ValueError(f"{n_stores} stores, {n_days} days: at least 6 and 14 are needed")

@@ -33,10 +33,8 @@ def cosine(rate: float, steps: int) -> Callable[[jax.Array], jax.Array]:
 
     Parameters
     ----------
-    rate : float
-        At the start.
-    steps : int
-        When it arrives at zero.
+    rate, steps : float and int
+        Rate at the start; step when it arrives at zero.
 
     Returns
     -------
@@ -60,10 +58,7 @@ class Fit:
 
 
 def _check_guide(model: Callable, guide: Callable, *data: Any) -> None:
-    """Refuse a guide whose sites or shapes are not the model's.
-
-    NumPyro only warns of a misspelt site, and broadcasts a wrong shape in silence.
-    """
+    """Refuse a guide whose sites or shapes are not the model's, which NumPyro does not."""
 
     def sites(program):
         seeded = handlers.seed(program, jax.random.PRNGKey(0))
@@ -99,39 +94,23 @@ def run_svi(
 
     Parameters
     ----------
-    model, guide : callable
-        NumPyro programs, which :func:`_check_guide` compares first.
-    *data : arrays
-        What both take, as arrays or containers of arrays.
+    model, guide, *data : callables and arrays
+        NumPyro programs, and what both take, as arrays or containers of arrays.
     steps, seed : int
         Number of steps, seed of the guide's draws.
-    rate : float or callable
-        Learning rate of Adam, or a schedule such as :func:`cosine`.
-    start : dict of array, optional
-        Parameters of the guide to start from.
-    loss : numpyro.infer.ELBO, optional
-        By default the ELBO from one particle, divergences in closed form where they are known.
-    stable : bool
-        Skip steps whose loss or gradient is not finite, instead of an error.
-    chunk : int
-        Steps that are compiled together.
-    checkpoint : str or pathlib.Path, optional
-        File that holds the state after each chunk. A run that finds it goes on from it and ends
-        with the same numbers. Of several processes the first writes it, and all must see it.
-    progress : callable, optional
-        Called after each chunk with the step and its mean loss.
+    rate, start, loss : float or callable, dict of array, and numpyro.infer.ELBO
+        Adam's rate, or a schedule such as :func:`cosine`; parameters to start from; by default the
+        ELBO of one particle, in closed form where known.
+    stable, chunk : bool and int
+        Whether to skip steps that are not finite (else an error); steps compiled together.
+    checkpoint, progress : str or pathlib.Path, and callable
+        File of the state after each chunk, from which a run goes on to the same numbers; called
+        after each chunk with the step and its mean loss.
 
     Returns
     -------
     Fit
         Parameters and losses.
-
-    Raises
-    ------
-    ValueError
-        If model and guide disagree, a number is not positive, or the checkpoint is of another fit.
-    FloatingPointError
-        If the loss is not finite and the run not ``stable``.
     """
     if min(steps, chunk) < 1:
         raise ValueError(f"steps={steps}, chunk={chunk}: at least 1 each")
@@ -206,10 +185,8 @@ def mean_field_start(cells: Cells, *, steps: int = 10) -> Params:
 
     Parameters
     ----------
-    cells : Cells
-        What the stores sold.
-    steps : int
-        Rounds of :func:`helpers.stores.posterior.fit_mean_field`.
+    cells, steps : Cells and int
+        What the stores sold; rounds of :func:`helpers.stores.posterior.fit_mean_field`.
 
     Returns
     -------
@@ -240,12 +217,8 @@ def evaluate_elbo(
 
     Parameters
     ----------
-    model, guide, params : callable, callable and dict of array
-        NumPyro programs, and the guide's parameters.
-    *data : arrays
-        What both take.
-    n_draws, seed : int
-        Number of draws and their seed.
+    model, guide, params, *data, n_draws, seed : callables, dict of array, arrays and ints
+        NumPyro programs, the guide's parameters, what both programs take; draws and their seed.
 
     Returns
     -------
@@ -262,15 +235,7 @@ def evaluate_elbo(
 
 
 def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tuple]:
-    r"""Posterior in coordinates in which the structured posterior is close to standard normal.
-
-    Clear scales enter as logarithms, with its covariance. A vague scale may vanish, so that its
-    logarithm has a long tail; it enters as :math:`|x|`, with a normal prior of :math:`x`, which is
-    what half-normal means, and a hyperbolic sine that reaches from its peak to its prior. Means
-    given the scales, and stores given both, are normal without a further approximation, so that
-    what is funnel-shaped becomes round. The function that is returned takes population coordinates
-    (2F + 2,) and store coordinates (S, F + 1), and returns the parameters they stand for, too.
-    """
+    """Posterior in coordinates in which the structured one is close to standard normal."""
     size = fit.mean.size
     prior_mean, scale = priors(size)
     covariance = fit.covariance[size:, size:]
@@ -323,17 +288,10 @@ def sample_nuts(
 ) -> xr.DataTree:
     """Draw from the exact posterior with NumPyro's NUTS, started from a structured one.
 
-    The sampler works in :func:`whitened_log_density`'s coordinates and in double precision:
-    where the structured posterior is right, it sees a standard normal.
-
     Parameters
     ----------
-    fit : Structured
-        What :func:`helpers.stores.posterior.fit_structured` returns.
-    draws, tune, chains, seed : int
-        Kept draws and tuning draws of a chain; chains, one after the other; their seed.
-    target_accept : float
-        Target acceptance rate.
+    fit, draws, tune, chains, seed, target_accept : Structured, int, int, int, int and float
+        Where to start; draws and tuning draws of a chain; chains, one after the other.
 
     Returns
     -------
