@@ -395,6 +395,11 @@ def outer_share(ranks: np.ndarray) -> float:
     -------
     float
         About ``2 / n_bins`` for a right posterior.
+
+    Examples
+    --------
+    >>> outer_share(np.arange(100)), outer_share(np.zeros(100, int))
+    (0.2, 1.0)
     """
     return float(_rank_counts(ranks)[[0, -1]].sum() / len(ranks))
 
@@ -405,10 +410,9 @@ class Check:
 
     Attributes
     ----------
-    prior : callable
-        ``(n, seed)`` -> n dicts of parameters, drawn from the model's own prior.
-    simulate : callable
-        ``(parameters, generator)`` -> data, and further truths; not written from the model's code.
+    prior, simulate : callable
+        ``(n, seed)`` -> n dicts of parameters from the model's own prior; ``(parameters,
+        generator)`` -> data, and further truths, written from the equations, not the model's code.
     fit : callable
         ``(datasets, seed, start)`` -> for each data set from ``start`` on, on which its seed does
         not depend: draws of what is ranked, (chains, draws, ...), and diagnostics.
@@ -435,14 +439,13 @@ def pymc_check(
     Parameters
     ----------
     build, example : callable and object
-        As for :func:`helpers.inference.sampling.fit_many`; data of the right shape, whose values
-        the prior must not depend on.
+        As for :func:`helpers.inference.sampling.fit_many`; data whose shape alone matters.
     sampled, ranked : sequence of str
         Variables that the simulation needs, and those of them that are diagnosed and ranked.
     simulate, derive : callable
         As in :class:`Check`; ``(posterior, data, seed)`` -> draws of its further truths.
     longer, **sampler : int and object
-        A fit that has not :func:`converged` is drawn once more, so many times as long, unless 1;
+        How many times as long a fit that has not :func:`converged` is drawn once more, unless 1;
         draws, tuning, chains, and what else ``fit_many`` takes.
 
     Returns
@@ -509,13 +512,10 @@ def calibrate(
     ----------
     check, n : Check and int
         Model and simulation, and the number of data sets from its prior.
-    name : str
-        File in the folder.
-    spoil : callable, optional
-        A mistake to plant: data as the model shall see them.
-    folder : path, optional
-        Where finished data sets are noted, else ``MARKET_BOOK_CHECKPOINTS``, so that a stopped
-        study goes on; a ``ValueError`` if the file there belongs to another size or seed.
+    name, spoil, folder : str, callable and path, optional
+        Name of the study's file; a mistake to plant in the data that the model sees; where
+        finished data sets are noted (else ``MARKET_BOOK_CHECKPOINTS``), so that a stopped study
+        goes on, with a ``ValueError`` if the file there belongs to another size or seed.
 
     Returns
     -------

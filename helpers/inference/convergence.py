@@ -56,10 +56,10 @@ def require_converged(
 
     Parameters
     ----------
-    idata, what : xarray.DataTree or pandas.Series, and str
-        A fit or its :func:`diagnostics`, and its name for the line that is shown.
-    claim, names, least_ess : Claims, sequence of str, and float
-        The chapter's claims, variables to look at, and least bulk and tail effective sample size.
+    idata, what, claim : xarray.DataTree or pandas.Series, str and Claims
+        A fit or its :func:`diagnostics`, its name for the line that is shown, the chapter's claims.
+    names, least_ess : sequence of str and float
+        Variables to look at, and the least bulk and tail effective sample size.
 
     Returns
     -------

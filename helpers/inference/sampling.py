@@ -102,13 +102,10 @@ def fit_many[Data](
     datasets, build : sequence and callable
         Objects with ``arrays``, a dict of the model's data by name; the model of one of them. All
         that differs between data sets of equal shape must be in it as ``pm.Data``.
-    draws, tune, chains, seed, target_accept : int and float
-        As for :func:`sample`; each data set gets its own stream.
-    prefix : str
-        What precedes the names of the arrays in the model.
+    draws, tune, chains, seed, target_accept, prefix : object
+        As for :func:`sample`; what precedes the names of the arrays in the model.
     low_rank, max_depth : bool and int
-        Whether to learn the posterior's strongest correlations; paths have at most two to this
-        power steps.
+        Whether to learn the strongest correlations; paths have at most two to this power steps.
     names, backend, start : sequence of str, str and int
         Variables to keep (all by default); compiler; first data set to be fitted.
 

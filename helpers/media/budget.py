@@ -55,10 +55,8 @@ def optimal_plan(response: PlanResponse, start: np.ndarray, bounds: np.ndarray) 
 
     Parameters
     ----------
-    response : PlanResponse
-        Response to score plans with.
-    start, bounds : array, shapes (channels,) and (channels, 2)
-        Spend a period; least and most of it.
+    response, start, bounds : PlanResponse, and arrays of shapes (channels,) and (channels, 2)
+        What scores plans; spend a period; least and most of it.
 
     Returns
     -------
@@ -93,15 +91,10 @@ def kkt_table(
 ) -> pd.DataFrame:
     """Karush-Kuhn-Tucker conditions of a plan: where it could still be improved.
 
-    All channels between their bounds must return the same for one more unit; a channel at its
-    lower bound no more than that, at its upper bound no less.
-
     Parameters
     ----------
-    response, plan, bounds, channels : PlanResponse, arrays and sequence of str
-        As for :func:`optimal_plan`, and the names of the rows.
-    tolerance : float
-        Share of a bound, and of a return, that counts as no difference.
+    response, plan, bounds, channels, tolerance : PlanResponse, arrays, sequence of str and float
+        As for :func:`optimal_plan`; the names of the rows; share that counts as no difference.
 
     Returns
     -------

@@ -51,11 +51,7 @@ class MixDraws:
     def media(
         self, data: MediaData, history: MediaData | None = None, *, after: bool = False
     ) -> np.ndarray:
-        """Contribution in units of the target, shape (draws, periods, channels).
-
-        Spend of the periods just before, ``history``, carries over; with ``after`` the periods into
-        which spend carries over are added. A ``ValueError`` if they are not just before.
-        """
+        """Contribution in units of the target, (draws, periods, channels), ``history`` included."""
         lags = self.l_max - 1
         nothing = np.zeros((lags if after else 0, data.spend.shape[1]))
         before = np.zeros((0, data.spend.shape[1]))

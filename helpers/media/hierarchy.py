@@ -1,8 +1,4 @@
-"""A media mix model of several markets: PyMC-Marketing's panel MMM with a population of markets.
-
-:func:`hierarchical_mmm` builds an ``MMM`` whose priors are :func:`hierarchical_priors`; nothing
-of ``MMM`` is overridden. :class:`HierarchicalMMM` is a thin face over it.
-"""
+"""A media mix model of several markets: PyMC-Marketing's panel MMM with a population of markets."""
 
 from __future__ import annotations
 
@@ -83,14 +79,10 @@ def _storable(cls) -> None:
 
 @dataclass
 class _MarketPopulation:
-    r"""Prior of channels' positive effects whose markets are drawn from one population.
+    r"""Prior of positive effects, :math:`\log \beta_{mc} = \mu_c + \sigma_c z_{mc}`.
 
-    .. math:: \log \beta_{mc} = \mu_c + \sigma_c z_{mc}, \qquad z_m \sim \text{Normal}(0, R)
-
-    Channels in ``shared`` have :math:`\sigma_c = 0`: one value for all markets. With ``eta``,
-    :math:`R \sim \text{LKJ}(\eta)`, else R = 1. ``centered`` samples the logs themselves, for what
-    every market's data determine well, and not with ``eta``. A market that the data do not hold
-    gets its own draw when PyMC redraws what carries the market's dim.
+    With ``eta`` the z of a market are correlated, LKJ; channels in ``shared`` have one value.
+    ``centered`` samples the logs themselves. A market not in the data gets its own draw.
     """
 
     mean: Prior
@@ -131,12 +123,7 @@ class _MarketPopulation:
 
 @dataclass
 class _MaskedNormal:
-    """Normal likelihood of markets with unequal histories: what was not observed does not count.
-
-    ``MMM`` fills missing periods with zeros. Here their density does not depend on a parameter.
-    ``first`` and ``stop`` are the positions of each market's first period, and of the first one
-    after its last.
-    """
+    """Normal likelihood of markets with unequal histories: what was not observed does not count."""
 
     sigma: Prior
     first: Sequence[int]
@@ -176,27 +163,16 @@ def hierarchical_priors(
 
     Parameters
     ----------
-    channels : sequence of str
-        All channels, in order.
-    market : str
-        Dim of the markets.
-    pooling_mode, global_channels, correlation_structure : object
-        As for :class:`HierarchicalMMM`.
-    hyperpriors : dict, optional
-        Entries of :data:`HYPERPRIORS` to replace.
+    channels, market : sequence of str and str
+        All channels, in order, and the dim of the markets.
+    pooling_mode, global_channels, correlation_structure, hyperpriors : object
+        As for :class:`HierarchicalMMM`; the last are entries of :data:`HYPERPRIORS` to replace.
 
     Returns
     -------
     dict
         Priors of the scaled target: ``effect``; ``carry_over`` and ``steepness``, one a channel
-        for all markets; ``level``; ``noise``; and ``coefficients`` of controls and seasons unless
-        nothing is pooled.
-
-    Examples
-    --------
-    >>> priors = hierarchical_priors(["tv", "radio"], pooling_mode="complete")
-    >>> priors["effect"].dims
-    ('channel',)
+        for all markets; ``level``; ``noise``; ``coefficients`` unless nothing is pooled.
     """
     hyper = HYPERPRIORS | (hyperpriors or {})
     both = [market, "channel"]
@@ -249,20 +225,13 @@ def hierarchical_mmm(
 
     Parameters
     ----------
-    channels : sequence of str
-        Columns of spend.
-    priors : dict
-        What :func:`hierarchical_priors` returns.
-    market : str
-        Column of markets.
-    max_lag : int
-        Periods over which advertising acts.
-    periods : pair of sequences of int, optional
-        For unequal histories: each market's first period, and the first one after its last.
-    model_config : dict, optional
-        Priors to replace, as ``MMM`` names them.
-    **kwargs
-        What else ``MMM`` takes, ``date_column`` for one.
+    channels, priors, market : sequence of str, dict and str
+        Columns of spend, what :func:`hierarchical_priors` returns, and the column of markets.
+    max_lag, periods : int, and pair of sequences of int, optional
+        Periods over which advertising acts; for unequal histories, each market's first period,
+        and the first one after its last.
+    model_config, **kwargs : dict and object
+        Priors to replace, as ``MMM`` names them, and what else ``MMM`` takes.
 
     Returns
     -------
@@ -291,10 +260,7 @@ def hierarchical_mmm(
 
 
 def pooling_factor(deviation: np.ndarray) -> float:
-    r"""How much the population, and not a market's own data, decides its deviation.
-
-    .. math:: \lambda = 1 - \frac{\text{Var}_m(\text{E}[\epsilon_m])}
-              {\text{E}[\text{Var}_m(\epsilon_m)]}
+    """How much the population decides a market's deviation :cite:p:`gelman2006pooling`.
 
     Parameters
     ----------
@@ -305,15 +271,6 @@ def pooling_factor(deviation: np.ndarray) -> float:
     -------
     float
         Between 0 (no pooling) and 1 (complete).
-
-    References
-    ----------
-    :cite:`gelman2006pooling`
-
-    Examples
-    --------
-    >>> pooling_factor(np.array([[0.0, 1.0], [0.0, 1.0]]))
-    0.0
     """
     between = deviation.mean(axis=0).var(ddof=1)
     total = deviation.var(axis=1, ddof=1).mean()
@@ -345,46 +302,20 @@ def _partition(channels, shared, own) -> tuple[list[str], list[str]]:
 
 
 class HierarchicalMMM:
-    """Media mix model of several markets.
-
-    ``model.mmm`` is the ``MMM`` of :func:`hierarchical_mmm`: its plots, budget optimiser,
-    incrementality and lift tests work as documented there. One scale of the target and one of
-    each channel serve all markets, so that an effect means the same everywhere. Carry-over and
-    saturation belong to the channel.
+    """Media mix model of several markets: a thin face over the ``MMM`` in ``model.mmm``.
 
     Parameters
     ----------
-    date_column : str
-        Column of dates.
-    channel_columns : list of str
-        Columns of spend.
-    hierarchy_column : str
-        Column of markets.
-    adstock_max_lag : int
-        Periods over which advertising acts.
-    pooling_mode : {"partial", "complete", "no"}
-        How the effects of markets belong together. Levels and noise are always of each market.
-    global_channels, market_specific_channels : list of str, optional
-        With partial pooling, channels with the same effect everywhere, and with one in each
-        market. One list gives the other; without both, all channels are market-specific.
-    hyperprior_config : dict, optional
-        Entries of :data:`HYPERPRIORS` to replace: priors on the log scale, of the scaled target.
-    correlation_structure : {"independent", "lkj"}
-        With partial pooling, whether a market's effects in its channels may be correlated.
+    channel_columns, hierarchy_column, adstock_max_lag : list of str, str and int
+        Columns of spend and of markets, and periods over which advertising acts.
+    pooling_mode, global_channels, market_specific_channels : str, and lists of str
+        ``partial``, ``complete`` or ``no`` pooling of effects; if partial, channels with the same
+        effect everywhere and with one in each market, of which one list gives the other.
+    hyperprior_config, correlation_structure : dict and {"independent", "lkj"}
+        Entries of :data:`HYPERPRIORS` to replace, on the log scale of the scaled target; with
+        partial pooling, whether a market's effects in its channels may be correlated.
     **kwargs
-        What else ``MMM`` takes, as ``target_column``, ``control_columns``, ``yearly_seasonality``;
-        entries of ``model_config`` replace ours.
-
-    Raises
-    ------
-    ValueError
-        If a name or a combination of arguments is not possible.
-
-    Examples
-    --------
-    >>> model = HierarchicalMMM("date", ["tv", "online"], "market", 4, global_channels=["online"])
-    >>> model.market_specific_channels
-    ['tv']
+        What else ``MMM`` takes, as ``control_columns``; entries of ``model_config`` replace ours.
     """
 
     def __init__(
@@ -497,11 +428,7 @@ class HierarchicalMMM:
     def build_model(
         self, X: pd.DataFrame, y: pd.Series | np.ndarray, *, unequal: str = "refuse"
     ) -> None:
-        """Build the ``MMM``, as ``self.mmm``; a row of X and a value of y a market and period.
-
-        With ``unequal="mask"`` markets may start and end at different dates: what was not
-        observed carries no weight, and no spend. Else a :class:`DataError` lists their dates.
-        """
+        """Build ``self.mmm``; ``unequal="mask"`` admits markets with other first or last dates."""
         if unequal not in ("refuse", "mask"):
             raise ValueError(f"unequal = {unequal!r}: must be refuse or mask")
         spans = self._check_panel(X, y)
@@ -525,11 +452,7 @@ class HierarchicalMMM:
     def fit(
         self, X: pd.DataFrame, y: pd.Series | np.ndarray, *, unequal: str = "refuse", **kwargs: Any
     ) -> xr.DataTree:
-        """Build the model and sample its posterior, also ``self.idata``.
-
-        ``kwargs`` are those of ``MMM.fit``: ``draws``, ``tune``, ``chains``, ``random_seed``;
-        ``target_accept`` is 0.95 and the sampler nutpie if not given.
-        """
+        """Build the model and sample its posterior, also ``self.idata``, as ``MMM.fit`` does."""
         self.build_model(X, y, unequal=unequal)
         cores = cores_for(kwargs.get("chains", 4))
         defaults = {"target_accept": 0.95, "nuts_sampler": "nutpie", "progressbar": False}
@@ -543,12 +466,10 @@ class HierarchicalMMM:
         return self.mmm.fit(X, y, **kwargs)
 
     def effect_draws(self, channel: str, kind: str = "contribution") -> np.ndarray:
-        """Draws, shape (n_draws, n_markets), of what a channel does, in original units.
+        """Draws, (n_draws, n_markets), of what a channel does, in original units.
 
-        ``contribution``: the sum over the market's periods; ``roas``: that by spend;
-        ``marginal roas``: what one unit of spend more adds, if each period's spend grows by 1 %;
-        ``effect``: what the channel cannot exceed in a period, a matter of the prior where no
-        market was near it.
+        ``contribution``, over all periods; ``roas``, that by spend; ``marginal roas``, of one unit
+        more if each period's spend grows by 1 %; ``effect``, what no spend exceeds in a period.
         """
         _refuse_unknown([channel], self.channel_columns, "channel")
         _one_of("kind", kind, _KINDS)
@@ -567,10 +488,7 @@ class HierarchicalMMM:
     def get_market_effects(
         self, channel: str, markets: list[str] | None = None, *, kind: str = "contribution"
     ) -> pd.DataFrame:
-        """What a channel does in each market, with the book's credible interval.
-
-        One row a market: ``mean``, ``lower`` and ``upper``; ``kind`` as for :meth:`effect_draws`.
-        """
+        """Mean and interval of what a channel does in each market, as :meth:`effect_draws` says."""
         _refuse_unknown(markets, self.markets, "market")
         rows = mean_interval(self.effect_draws(channel, kind)).T
         frame = pd.DataFrame(rows, index=self.markets, columns=["mean", "lower", "upper"])
@@ -586,11 +504,7 @@ class HierarchicalMMM:
         kind: str = "contribution",
         unit: str | None = None,
     ) -> Figure:
-        """What channels do by market, a panel a channel: means and the book's intervals.
-
-        ``unit`` labels the axis, else the kind does. Assign the figure, so that a notebook shows
-        it once.
-        """
+        """What channels do by market, a panel a channel: means and the book's intervals."""
         import seaborn as sns
 
         _refuse_unknown(markets, self.markets, "market")
@@ -615,10 +529,7 @@ class HierarchicalMMM:
         return grid.figure
 
     def get_pooling_factor(self, channel: str) -> float:
-        """How far a channel's effects are pooled, by Gelman and Pardoe (2006), from 0 to 1.
-
-        0 for no pooling, 1 for complete pooling and for a global channel.
-        """
+        """How far a channel's effects are pooled, from 0 to 1; 1 for a global channel."""
         _refuse_unknown([channel], self.channel_columns, "channel")
         if self.pooling_mode != "partial" or channel in self.global_channels:
             return 0.0 if self.pooling_mode == "no" else 1.0
@@ -629,12 +540,7 @@ class HierarchicalMMM:
     def predict_new_market(
         self, X_new: pd.DataFrame, market_name: str, n_samples: int = 1000, *, random_seed=None
     ) -> np.ndarray:
-        """Predict a market that the data do not hold: its own draw from the population.
-
-        Level, effects and noise are drawn anew for each sample, carry-over and saturation come
-        from the posterior. Spend and target are scaled as in the fitted data, not by the new
-        market's own largest values. Gives draws, shape (n_samples, n_periods), in original units.
-        """
+        """Sales, (n_samples, n_periods), of a market not in the data, drawn from the population."""
         if self.pooling_mode == "no":
             raise ValueError("pooling_mode = 'no' has no population to draw a new market from")
         if market_name in self.markets:

@@ -144,17 +144,13 @@ def load_media(
     yearly_modes: int = 5,
     held_out: int = 0,
 ) -> MediaData:
-    """Read and check a reader's table of spend and sales.
+    """Read and check a reader's table of spend and sales; a ``DataError`` names the remedy.
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        A ``.csv`` or ``.parquet`` file with one row a week or a day.
-    date, target : str
-        Columns of dates, year-month-day, and of sales, 0 or more.
-    channels, controls : str or sequence of str
-        Columns of spend, 0 or more, each in one currency, and of what else moves the target; a
-        list or names with commas between.
+    path, date, target, channels, controls : path, and str or sequence of str
+        A ``.csv`` or ``.parquet`` file, a row a week or a day; its columns of dates, sales, spend
+        (in one currency) and what else moves sales, as lists or with commas between.
     yearly_modes, held_out : int
         Waves of the season that will be fitted, and last periods that will not be.
 
@@ -162,17 +158,6 @@ def load_media(
     -------
     MediaData
         The checked data, the date in the column ``date``.
-
-    Raises
-    ------
-    helpers.data.columns.DataError
-        For columns, dates, numbers or lengths that the model cannot use, naming the remedy.
-
-    Examples
-    --------
-    >>> load_media("x.xlsx", target="sales", channels="tv, radio")
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: x.xlsx: the file ends in '.xlsx'; save it as .csv or .parquet
     """
     channels, controls = _names(channels), _names(controls)
     if not channels:
@@ -254,8 +239,6 @@ def _notes(data: MediaData):
 
 def load_case_study(*, seed: int = 2014) -> tuple[MediaData, bool]:
     """The case study's data, or a simulated twin where they cannot be had; and whether it is real.
-
-    Looked for in the folder ``MARKET_BOOK_DATA``, in the cache, and on the network.
 
     Parameters
     ----------
@@ -339,14 +322,12 @@ def load_market_panel(
     controls: Sequence[str] = (),
     equal: bool = False,
 ) -> pd.DataFrame:
-    """Read a panel of markets and check it, market by market.
+    """Read a panel of markets and check it, market by market; a ``DataError`` names the remedy.
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        A ``.csv`` or ``.parquet`` file, one row for each market and period.
-    date, market, target, channels, controls : str or sequence of str
-        Columns of dates, market names, sales, spend (at least one) and what else moves sales.
+    path, date, market, target, channels, controls : path, and str or sequence of str
+        A ``.csv`` or ``.parquet`` file, a row a market and period, and its columns.
     equal : bool
         Whether to refuse markets whose first or last dates differ; a model must mask them.
 
@@ -354,17 +335,6 @@ def load_market_panel(
     -------
     pandas.DataFrame
         Those columns, by market and date.
-
-    Raises
-    ------
-    DataError
-        For what a model of markets cannot use, naming column, value, market and remedy.
-
-    Examples
-    --------
-    >>> load_market_panel("panel.csv", channels=["tv", "tv"])
-    Traceback (most recent call last):
-    helpers.data.columns.DataError: tv: given twice; name each column once
     """
     channels = [channels] if isinstance(channels, str) else list(channels)
     if not channels:
@@ -446,8 +416,7 @@ def load_two_markets(*, seed: int = 2022) -> tuple[pd.DataFrame, bool]:
     Returns
     -------
     tuple of (pandas.DataFrame, bool)
-        159 weeks with ``date``, ``market``, spend ``x1`` and ``x2``, ``event_1``, ``event_2`` and
-        ``sales``, looked for where :func:`load_case_study` looks.
+        159 weeks with ``date``, ``market``, ``x1``, ``x2``, ``event_1``, ``event_2``, ``sales``.
     """
     path = find_published([_TWO_MARKETS], url=TWO_MARKETS_URL, sha256=TWO_MARKETS_SHA256)
     if path is not None:

@@ -39,10 +39,8 @@ def build_media_mix(
 
     Parameters
     ----------
-    data : MediaData
-        Data to fit.
-    model_config : mapping
-        Priors by the names that PyMC-Marketing gives them.
+    data, model_config : MediaData and mapping
+        Data to fit, and priors, with all dims, by the names that PyMC-Marketing gives them.
     l_max, yearly_modes : int
         Periods that a unit of spend works, and waves of the yearly season; 0 for none.
 
@@ -50,11 +48,6 @@ def build_media_mix(
     -------
     pymc_marketing.mmm.MMM
         The built model, ready to be sampled.
-
-    Raises
-    ------
-    ValueError
-        If a prior lacks the dims of its variable: one coefficient would then serve them all.
     """
     config = dict(model_config)
     if not data.controls:
@@ -101,14 +94,6 @@ def spend_share_prior(data: MediaData) -> Prior:
     -------
     pymc_extras.prior.Prior
         For ``saturation_beta``.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> frame = pd.DataFrame({"tv": [3.0, 3.0], "radio": [1.0, 1.0]})
-    >>> prior = spend_share_prior(MediaData(frame, "sales", ["tv", "radio"], []))
-    >>> prior.parameters["sigma"].to_numpy().tolist()
-    [0.75, 0.25]
     """
     share = xr.DataArray(data.shares, dims="channel", coords={"channel": data.channels})
     return Prior("HalfNormal", sigma=share, dims="channel")
@@ -144,10 +129,8 @@ def fit_media_mix(mmm: MMM, *, target_accept: float = 0.95, **sizes: int) -> xr.
 
     Parameters
     ----------
-    mmm, target_accept : pymc_marketing.mmm.MMM and float
-        A built model, and the target acceptance rate, in (0, 1).
-    **sizes : int
-        ``draws``, ``tune``, ``chains`` and ``seed`` of `helpers.inference.sampling.sample`.
+    mmm, target_accept, **sizes : pymc_marketing.mmm.MMM, float and int
+        A built model; acceptance rate, in (0, 1); draws, tune, chains and seed as for ``sample``.
 
     Returns
     -------

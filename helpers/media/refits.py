@@ -35,8 +35,7 @@ def refit_model(
     Parameters
     ----------
     data, arrays, model_config : MediaData and mappings
-        What :meth:`Refits.widened` and :meth:`Refits.arrays` give, and all priors but that of
-        ``saturation_beta``.
+        From :meth:`Refits.widened` and :meth:`Refits.arrays`; priors but ``saturation_beta``'s.
     l_max, yearly_modes : int
         As for :func:`helpers.media.model.build_media_mix`.
 
@@ -71,22 +70,17 @@ def refit_model(
 
 
 def slow_waves(n: int, *, modes: int, length: float, sd: float) -> np.ndarray:
-    r"""Waves of a slow Gaussian process, (n, modes), :cite:p:`riutort2023practical`.
-
-    With coefficients :math:`\text{Normal}(0, 1)` their sum has a squared-exponential covariance
-    with standard deviation ``sd`` and length scale ``length``.
+    """Waves of a squared-exponential Gaussian process :cite:p:`riutort2023practical`.
 
     Parameters
     ----------
-    n, modes : int
-        Periods, and number of waves, at least 1.
-    length, sd : float
-        Length scale, in periods, and standard deviation, in the model's unit.
+    n, modes, length, sd : int and float
+        Periods; waves, at least 1; length scale in periods; standard deviation in the model's unit.
 
     Returns
     -------
     array, shape (n, modes)
-        Waves, each centred: the intercept keeps the level.
+        Waves for coefficients Normal(0, 1), each centred: the intercept keeps the level.
 
     Examples
     --------
@@ -122,14 +116,11 @@ class Refits:
 
     Parameters
     ----------
-    data : MediaData
-        Its channels and controls are those of every refit; the number of periods may differ.
-    model_config : mapping
-        Priors by the names that PyMC-Marketing gives them, that of ``saturation_beta`` left out:
-        it is half-normal, and its scale is data.
+    data, model_config : MediaData and mapping
+        Data whose channels and controls are those of every refit, and priors as PyMC-Marketing
+        names them, without ``saturation_beta``: it is half-normal, and its scale is data.
     l_max, yearly_modes, drift_modes : int
-        Periods that a unit of spend works, waves of the yearly season, and waves of the
-        baseline's drift, with the prior of ``gamma_control``.
+        Periods that a unit of spend works, and waves of the season and of the baseline's drift.
     """
 
     def __init__(
@@ -180,11 +171,8 @@ class Refits:
     ) -> dict[str, np.ndarray]:
         """Data of one fit by the names that the compiled model gives them.
 
-        ``prior_scale`` are the scales of the priors of all contributions, the placebo's last, in
-        units of the largest target; the shares of spend without it. ``tests`` are lift tests, at
-        most one a channel, in the units of the table: ``channel``, spend a period before ``x`` and
-        added ``delta_x``, target added *a period* once carry-over is complete ``delta_y``, and its
-        standard error ``sigma``. ``unit`` are sales that count as 1; the largest without it.
+        ``prior_scale`` is in shares of the largest target, the placebo's last. ``tests`` are in the
+        table's units, ``delta_y`` *a period* once carry-over is complete; ``unit`` are sales of 1.
         """
         largest = _largest(wide.spend)
         top = float(wide.y.max() if unit is None else unit)

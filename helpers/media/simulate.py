@@ -62,26 +62,16 @@ def simulate_media_mix(
 
     Parameters
     ----------
-    n_weeks, seed : int
-        Weeks from 2014-08-03 on, and what all randomness derives from.
-    truth : MediaTruth, optional
-        Truth of the market.
+    n_weeks, seed, truth : int, int and MediaTruth
+        Weeks from 2014-08-03 on, what all randomness derives from, and the market's truth.
     confounding : float
         By how much log spend rises with one standard deviation of demand that no column shows.
 
     Returns
     -------
     Simulation
-        ``data`` with ``date``, ``sales``, seven channels and 22 holidays; ``truth`` with ``names``
-        and, in units of money, ``lam`` and ``beta``; ``expected`` by week: ``contribution`` (weeks,
-        channels), ``baseline``, ``season``, ``holidays``, ``demand`` and ``sales``.
-
-    Examples
-    --------
-    >>> twin = simulate_media_mix(seed=1)
-    >>> spent = twin.data[twin.truth["names"]].to_numpy().sum(axis=0)
-    >>> (twin.expected["contribution"].sum(axis=0) / spent).round(6).tolist()
-    [6.0, 40.0, 10.0, 40.0, 25.0, 25.0, 35.0]
+        ``truth`` holds ``names`` and, in units of money, ``lam`` and ``beta``; ``expected``, by
+        week: ``contribution``, ``baseline``, ``season``, ``holidays``, ``demand`` and ``sales``.
     """
     truth = truth or MediaTruth()
     streams = np.random.SeedSequence(seed).spawn(3)
@@ -233,17 +223,10 @@ def simulate_markets(
 ) -> Simulation:
     """Simulate weekly sales of markets that differ in size and in length of history.
 
-    Sales of market m in week t are its level, the saturated pressure of each channel times the
-    channel's effect in this market, and noise that grows with the square root of the level:
-
-    ``sales[t, m] = level[m] + sum_c effect[m, c] * s(a[t, m, c]) + noise[m] * e[t, m]``
-
     Parameters
     ----------
-    n_markets, seed : int
-        Number of markets, and what all randomness derives from.
-    truth : MarketsTruth, optional
-        What to assume.
+    n_markets, seed, truth : int, int and MarketsTruth
+        Number of markets, what all randomness derives from, and what to assume.
     n_weeks, shortest, weeks : int, int and sequence of int
         Weeks of the oldest market and of the youngest, the others between; or of each market.
 
@@ -251,17 +234,8 @@ def simulate_markets(
     -------
     Simulation
         ``data`` with ``date``, ``market``, spend by channel, and ``sales``; ``truth`` in shares of
-        the largest sales (``target_scale``) and spends (``channel_scale``); ``expected``: ``mean``
-        (weeks, markets) and ``contribution`` (weeks, markets, channels) in thousand units, weeks
-        before a market's first as the model would have them.
-
-    Examples
-    --------
-    >>> panel = simulate_markets(3, seed=1, n_weeks=30, shortest=10)
-    >>> panel.data.columns.tolist()
-    ['date', 'market', 'tv', 'radio', 'online', 'sales']
-    >>> sorted(panel.data["market"].value_counts())
-    [10, 20, 30]
+        the largest sales (``target_scale``) and spends (``channel_scale``); ``expected`` ``mean``
+        (weeks, markets) and ``contribution`` (weeks, markets, channels) in thousand units.
     """
     truth = MarketsTruth() if truth is None else truth
     _check_truth(truth)

@@ -84,6 +84,11 @@ def named_seeds(seed: int, *names: str) -> SimpleNamespace:
     -------
     types.SimpleNamespace
         One integer a name, as in ``named_seeds(SEED, "market", "fit").fit``.
+
+    Examples
+    --------
+    >>> named_seeds(1, "market").market == named_seeds(1, "market", "fit").market
+    True
     """
     words = np.random.SeedSequence(seed).generate_state(len(names))
     return SimpleNamespace(**dict(zip(names, map(int, words), strict=True)))
