@@ -56,10 +56,9 @@ def require_converged(
 
     Parameters
     ----------
-    idata, what, claim : xarray.DataTree or pandas.Series, str and Claims
-        A fit or its :func:`diagnostics`, its name for the line that is shown, the chapter's claims.
-    names, least_ess : sequence of str and float
-        Variables to look at, and the least bulk and tail effective sample size.
+    idata, what, claim, names, least_ess : DataTree or Series, str, Claims, sequence of str, float
+        A fit or its :func:`diagnostics`, its name, the chapter's claims, variables to look at,
+        and the least bulk and tail effective sample size.
 
     Returns
     -------

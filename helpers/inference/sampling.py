@@ -47,10 +47,8 @@ def sample(
 
     Parameters
     ----------
-    draws, tune, chains : int
-        Kept draws a chain, tuning draws a chain, number of chains.
-    target_accept : float
-        Target acceptance rate, in (0, 1).
+    draws, tune, chains, target_accept : int and float
+        Kept and tuning draws a chain, number of chains, target acceptance rate in (0, 1).
     var_names, backend : sequence of str and {"numba", "jax"}, optional
         Variables to keep, all by default; compiler, by default numba for long runs, else JAX.
 

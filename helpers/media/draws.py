@@ -20,14 +20,11 @@ class MixDraws:
 
     Attributes
     ----------
-    alpha, lam, beta : array, shape (draws, channels)
+    alpha, lam, beta, l_max : array, shape (draws, channels), and int
         As :func:`helpers.media.transforms.media_contribution` takes them.
-    baseline, noise_sd : array, shape (draws,)
-        Sales without media, controls and season; scale of the truncated normal.
-    controls, waves : array, shape (draws, ...)
-        Sales a unit of each control, and by wave of the year, sines first.
-    l_max : int
-        Periods that a unit of spend works.
+    baseline, noise_sd, controls, waves : array, shape (draws, ...)
+        Sales without media, controls and season; scale of the truncated normal; sales a unit of
+        each control, and by wave of the year, sines first.
     """
 
     alpha: np.ndarray

@@ -39,10 +39,9 @@ def build_media_mix(
 
     Parameters
     ----------
-    data, model_config : MediaData and mapping
-        Data to fit, and priors, with all dims, by the names that PyMC-Marketing gives them.
-    l_max, yearly_modes : int
-        Periods that a unit of spend works, and waves of the yearly season; 0 for none.
+    data, model_config, l_max, yearly_modes : MediaData, mapping, int and int
+        Data to fit; priors, with all dims, by PyMC-Marketing's names; periods that a unit of spend
+        works; waves of the yearly season, 0 for none.
 
     Returns
     -------

@@ -34,10 +34,9 @@ def refit_model(
 
     Parameters
     ----------
-    data, arrays, model_config : MediaData and mappings
-        From :meth:`Refits.widened` and :meth:`Refits.arrays`; priors but ``saturation_beta``'s.
-    l_max, yearly_modes : int
-        As for :func:`helpers.media.model.build_media_mix`.
+    data, arrays, model_config, l_max, yearly_modes : object
+        From :meth:`Refits.widened` and :meth:`Refits.arrays`; priors but ``saturation_beta``'s;
+        the others as for :func:`helpers.media.model.build_media_mix`.
 
     Returns
     -------

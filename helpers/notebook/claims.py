@@ -42,18 +42,12 @@ class _Shown:
 
 
 class Claims:
-    """Check the comparisons that a chapter's prose makes.
+    """Check the comparisons that a chapter's prose makes: ``claim(2 > 1, "two exceeds one")``.
 
     Parameters
     ----------
     enforce : bool
         Whether a false claim raises. Smoke runs draw too little for that: they only show it.
-
-    Examples
-    --------
-    >>> claim = Claims(True)
-    >>> claim(2 > 1, "two exceeds one")
-    ✓ two exceeds one
     """
 
     def __init__(self, enforce: bool):
@@ -143,10 +137,6 @@ def publish(name: str, text: str) -> None:
     ----------
     name, text : str
         Key, unique within the chapter (else a ``ValueError``), and the number as prose prints it.
-
-    Examples
-    --------
-    >>> publish("doctest-lift", f"{58.3:.0f} orders a day")
     """
     if not isinstance(text, str):
         raise TypeError(f"{name}: publish a formatted string, not {type(text).__name__}")
@@ -190,14 +180,8 @@ def key_numbers(numbers: Mapping[str, tuple[str, str]], *, caption: str = "Key n
 
     Parameters
     ----------
-    numbers : mapping of str to (str, str)
-        Key to label and formatted text; labels differ, else a ``ValueError`` is raised.
-
-    Examples
-    --------
-    >>> key_numbers({"doctest-bias": ("Bias of the lift", "-0.4 orders a day")})
-    Key numbers
-    Bias of the lift  -0.4 orders a day
+    numbers, caption : mapping of str to (str, str), and str
+        Key to label and formatted text (labels differ, else a ``ValueError``); table's caption.
     """
     for name, (_, text) in numbers.items():
         publish(name, text)
