@@ -46,6 +46,7 @@ lint: $(VENV)/.installed ## ruff (notebooks too), numpydoc, imports, types and s
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/numpydoc lint helpers/*/*.py
+	@mkdir -p _build
 	@$(BIN)/lint-imports --no-cache >_build/imports.log || { cat _build/imports.log; exit 1; }
 	@$(BIN)/mypy --no-error-summary --cache-dir _build/mypy
 	@$(BIN)/codespell
