@@ -22,29 +22,14 @@ from helpers.notebook.style import COLOURS, WIDTH
 
 #: Draws that a true value is ranked among; the ranks run from 0 to this number.
 RANK_DRAWS = 99
-
 #: A study with a smaller :func:`rank_pvalue` or :func:`ecdf_pvalue` fails. A right model leaves a
-#: 95 % band once in twenty studies, and every build on every machine is another study: draws
-#: differ.
+#: 95 % band once in twenty studies, and each build on each machine is another study.
 LEAST_PVALUE = 0.001
-
-
 _BINS = 10  # of each histogram, a divisor of RANK_DRAWS + 1
 
 
-def rank_of(truth: float, draws: np.ndarray) -> int:
-    """Rank of a true value among draws, thinned evenly to ``RANK_DRAWS``.
-
-    Parameters
-    ----------
-    truth, draws : float and array
-        Value that generated the data; draws in the order of the chains, at least ``RANK_DRAWS``.
-
-    Returns
-    -------
-    int
-        How many of the thinned draws lie below the truth, 0 to ``RANK_DRAWS``.
-    """
+def _rank_of(truth: float, draws: np.ndarray) -> int:
+    """How many of the draws, thinned evenly to ``RANK_DRAWS``, lie below a true value."""
     draws = np.ravel(draws)
     if draws.size < RANK_DRAWS:
         raise ValueError(f"{draws.size} draws, at least {RANK_DRAWS} are needed; draw more")
@@ -60,19 +45,15 @@ def _rank_counts(ranks: np.ndarray, *, n_bins: int = _BINS) -> np.ndarray:
 
 
 def rank_band(
-    n_datasets: int,
-    *,
-    n_histograms: int = 1,
-    probability: float = 0.95,
+    n_datasets: int, *, n_histograms: int = 1, probability: float = 0.95
 ) -> tuple[float, float]:
     """Counts between which *all* bins of all histograms lie if ranks are uniform.
 
     Parameters
     ----------
-    n_datasets, n_histograms : int
-        Ranks in each histogram, and histograms looked at together, taken as independent.
-    probability : float
-        Probability that no bin at all is outside.
+    n_datasets, n_histograms, probability : int, int and float
+        Ranks in each histogram; histograms looked at together, taken as independent; probability
+        that no bin at all is outside.
 
     Returns
     -------
@@ -87,8 +68,8 @@ def rank_band(
 @cache
 def _farthest(n_datasets: int, n_histograms: int) -> np.ndarray:
     """How far off the farthest bar is, in simulated studies with uniform ranks."""
-    even = np.full(_BINS, 1 / _BINS)
-    counts = np.random.default_rng(0).multinomial(n_datasets, even, size=(4000, n_histograms))
+    even, rng = np.full(_BINS, 1 / _BINS), np.random.default_rng(0)
+    counts = rng.multinomial(n_datasets, even, size=(4000, n_histograms))
     return np.abs(counts - n_datasets / _BINS).max(axis=(1, 2))
 
 
@@ -114,15 +95,6 @@ def rank_pvalue(ranks: pd.DataFrame) -> float:
     return float((1 + (simulated >= farthest).sum()) / (1 + simulated.size))
 
 
-def _ecdf_band(n_datasets: int, *, n_curves: int = 1, probability: float = 0.95) -> np.ndarray:
-    """Band that *all* ECDFs keep to if ranks are uniform :cite:p:`sailynoja2022graphical`."""
-    rarest = _rarest(n_datasets, n_curves)
-    level = np.quantile(rarest, 1 - probability, method="lower")
-    usual = _tails(n_datasets) >= level
-    lower, upper = usual.argmax(axis=1), n_datasets - usual[:, ::-1].argmax(axis=1)
-    return np.stack([lower, upper]) / n_datasets
-
-
 def ecdf_pvalue(ranks: pd.DataFrame) -> float:
     """Share of studies of a right model that have a point of an ECDF as far off as any here.
 
@@ -137,7 +109,8 @@ def ecdf_pvalue(ranks: pd.DataFrame) -> float:
         In (0, 1], to about 0.0003.
     """
     tails = _tails(len(ranks))
-    found = min(_rarest_point(tails, _at_most(ranks[name])) for name in ranks)
+    counts = (_rank_counts(ranks[name], n_bins=RANK_DRAWS + 1) for name in ranks)
+    found = min(_rarest_point(tails, each) for each in counts)
     simulated = _rarest(len(ranks), ranks.shape[1])
     return float((1 + (simulated <= found).sum()) / (1 + simulated.size))
 
@@ -158,23 +131,17 @@ def passes(ranks: pd.DataFrame) -> bool:
     return min(rank_pvalue(ranks), ecdf_pvalue(ranks)) > LEAST_PVALUE
 
 
-def _at_most(ranks):
-    """Data sets with at most each rank but the last, at which all are."""
-    return _rank_counts(ranks, n_bins=RANK_DRAWS + 1).cumsum()[:-1]
-
-
 @cache
 def _tails(n_datasets: int) -> np.ndarray:
     """Smaller tail probability of each count, by rank; shape (RANK_DRAWS, n_datasets + 1)."""
     share = np.arange(1, RANK_DRAWS + 1)[:, None] / (RANK_DRAWS + 1)
-    counts = np.arange(n_datasets + 1)
-    uniform = stats.binom(n_datasets, share)
+    counts, uniform = np.arange(n_datasets + 1), stats.binom(n_datasets, share)
     return np.minimum(uniform.cdf(counts), uniform.sf(counts - 1))
 
 
-def _rarest_point(tails, at_most):
-    """Tail probability of the point of a curve that is farthest off; curves in any shape."""
-    return tails[np.arange(RANK_DRAWS), at_most].min(axis=-1)
+def _rarest_point(tails, counts):
+    """Tail probability of the point of a curve that is farthest off, from counts of each rank."""
+    return tails[np.arange(RANK_DRAWS), counts.cumsum(axis=-1)[..., :-1]].min(axis=-1)
 
 
 @cache
@@ -184,22 +151,17 @@ def _rarest(n_datasets: int, n_curves: int) -> np.ndarray:
     tails, even = _tails(n_datasets), np.full(RANK_DRAWS + 1, 1 / (RANK_DRAWS + 1))
     rarest = np.ones(4000)
     for _ in range(n_curves):
-        at_most = rng.multinomial(n_datasets, even, size=rarest.size).cumsum(axis=1)[:, :-1]
-        rarest = np.minimum(rarest, _rarest_point(tails, at_most))
+        counts = rng.multinomial(n_datasets, even, size=rarest.size)
+        rarest = np.minimum(rarest, _rarest_point(tails, counts))
     return rarest
 
 
-def plot_ranks(
-    ranks: Mapping[str, np.ndarray],
-    band: tuple[float, float],
-    *,
-    columns: int = 3,
-) -> Figure:
+def plot_ranks(ranks: Mapping[str, np.ndarray], band: tuple[float, float]) -> Figure:
     """Rank histograms side by side, with the band of uniform ranks; bars that leave it are hatched.
 
     Parameters
     ----------
-    ranks, band : mapping of str to array of int, shape (n_datasets,), and tuple of float
+    ranks, band : mapping of str to array, shape (n_datasets,), and tuple of float
         Ranks by the title of their panel, and what :func:`rank_band` returns.
 
     Returns
@@ -207,22 +169,29 @@ def plot_ranks(
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
     """
+    figure, panels = plt.subplots(-(-len(ranks) // 3), 3, sharex=True, sharey=True, squeeze=False)
     where = (np.arange(_BINS) + 0.5) * (RANK_DRAWS + 1) / _BINS
-
-    def draw(axes, values):
-        counts = _rank_counts(values)
-        outside = (counts < band[0]) | (counts > band[1])
-        bars = axes.bar(
-            where,
-            counts,
-            width=0.86 * (RANK_DRAWS + 1) / _BINS,
-            color=np.where(outside, COLOURS["decision"], COLOURS["posterior"]),
-        )
-        for bar in np.array(bars)[outside]:
-            bar.set(hatch="//", edgecolor="white")
+    for name, axes in zip(ranks, panels.flat, strict=False):
+        counts = _rank_counts(ranks[name])
+        bars = axes.bar(where, counts, 8.6, color=COLOURS["posterior"])
+        for bar in np.array(bars)[(counts < band[0]) | (counts > band[1])]:
+            bar.set(facecolor=COLOURS["decision"], hatch="//", edgecolor="white")
         axes.axhspan(*band, color=COLOURS["prior"], alpha=0.5, zorder=0, linewidth=0)
+        axes.set_title(name, loc="left", fontsize=12)
+        axes.grid(visible=False)
+    for axes in panels.flat[len(ranks) :]:
+        axes.remove()
+    return _labelled(figure, len(ranks), "rank of the truth among the draws", "data sets")
 
-    return _panels(ranks, draw, columns=columns, height=1.35, label="data sets")
+
+def _labelled(figure, n_panels, xlabel, ylabel):
+    """A figure of three columns in the width of a page, with labels for all its panels."""
+    figure.set_size_inches(WIDTH, 0.9 + 1.35 * -(-n_panels // 3))
+    for axes in figure.axes[max(0, n_panels - 3) : n_panels]:  # the lowest of each column
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel(xlabel, fontsize=13)
+    figure.supylabel(ylabel, fontsize=13)
+    return figure
 
 
 def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) -> Figure:
@@ -230,145 +199,36 @@ def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) ->
 
     Parameters
     ----------
-    ranks : mapping of str to array of int, shape (n_datasets,)
-        Ranks by the title of their panel; a data frame will do.
-    probability : float
-        Probability that a right model has no point marked as straying at all.
+    ranks, probability : mapping of str to array of int, shape (n_datasets,), and float
+        Ranks by the title of their panel; probability that a right model has no marked point.
 
     Returns
     -------
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
     """
-    rng = np.random.default_rng(0)  # the test takes shares without ties
-    shares = {
-        n: (np.asarray(ranks[n]) + rng.random(len(ranks[n]))) / (RANK_DRAWS + 1) for n in ranks
-    }
+    shares = pd.DataFrame(ranks)  # spread within their ranks: the test takes shares without ties
+    shares = (shares + np.random.default_rng(0).random(shares.shape)) / (RANK_DRAWS + 1)
     drawn = az.plot_ecdf_pit(
-        az.from_dict({"prior_sbc": {name: share[None] for name, share in shares.items()}}),
-        envelope_prob=probability ** (1 / len(shares)),
+        az.from_dict({"prior_sbc": {name: shares[name].to_numpy()[None] for name in shares}}),
+        envelope_prob=probability ** (1 / len(ranks)),
         visuals={
             "ecdf_lines": {"color": COLOURS["posterior"]},
             "suspicious_points": {"color": COLOURS["decision"]},
-            "p_value_text": False,
             "title": {"size": 12},
-            "xlabel": False,
-            "ylabel": False,
+            **dict.fromkeys(["p_value_text", "xlabel", "ylabel"], False),
         },
         col_wrap=3,
-        figure_kwargs={"figsize": (WIDTH, 0.9 + 1.35 * -(-len(shares) // 3))},
     )
     figure = drawn.viz["figure"].item()
-    figure.supxlabel("rank of the truth among the draws, as a share", fontsize=13)
-    figure.supylabel("less the even share", fontsize=13)
-    return figure
-
-
-def plot_ecdfs(
-    studies: Mapping[str, pd.DataFrame], *, probability: float = 0.95, columns: int = 3
-) -> Figure:
-    """ECDFs of ranks less the even ones, a panel a study, with one band for all curves of a panel.
-
-    Parameters
-    ----------
-    studies : mapping of str to pandas.DataFrame, each of shape (n_datasets, n_curves)
-        Ranks by the title of their panel; of curves that leave the band the farthest is named.
-    probability : float
-        Probability that all curves of a right model stay in the band of their panel.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Assign it, so that the notebook shows it once.
-    """
-    at = np.arange(RANK_DRAWS + 2)
-    uniform = at / (RANK_DRAWS + 1)
-
-    def draw(axes, ranks):
-        band = _ecdf_band(len(ranks), n_curves=ranks.shape[1], probability=probability)
-        low, high = (np.concatenate([[0], edge, [1]]) - uniform for edge in band)
-        axes.fill_between(at, low, high, color=COLOURS["prior"], alpha=0.5, linewidth=0)
-        off, leaves = {}, {}
-        for name in ranks:
-            share = np.concatenate([[0], _at_most(ranks[name]) / len(ranks), [1]])
-            off[name], leaves[name] = share - uniform, _curve_leaves(ranks[name], band)
-            axes.plot(
-                at,
-                off[name],
-                color=COLOURS["decision" if leaves[name] else "posterior"],
-                linewidth=1.6 if leaves[name] else 0.8,
-                zorder=3 if leaves[name] else 2,
-            )
-        farthest = max(off, key=lambda name: np.abs(off[name]).max())
-        if len(off) > 1 and leaves[farthest]:
-            low, high = off[farthest].min(), off[farthest].max()
-            above = high > -low
-            text = axes.annotate(
-                farthest,
-                ((RANK_DRAWS + 1) / 2, high if above else low),
-                xytext=(0, 3 if above else -3),
-                textcoords="offset points",
-                ha="center",
-                va="bottom" if above else "top",
-                fontsize=11,
-            )
-            text.set_in_layout(False)  # else a long one would move the panels
-        axes.margins(y=0.15)
-
-    return _panels(
-        studies,
-        draw,
-        columns=min(columns, len(studies)),
-        height=2.4,
-        label="share up to it, less the even share",
-    )
-
-
-def _panels(contents, draw, *, columns, height, label):
-    """Figure with a panel of ranks for each title; `draw` fills its axes with the content."""
-    rows = -(-len(contents) // columns)
-    figure, panels = plt.subplots(
-        rows, columns, figsize=(WIDTH, 0.9 + height * rows), sharex=True, sharey=True, squeeze=False
-    )
-    for axes, (title, content) in zip(panels.flat, contents.items(), strict=False):
-        draw(axes, content)
-        axes.set_title(title, loc="left", fontsize=12)
-        axes.grid(visible=False)
-        axes.set_xticks([0, (RANK_DRAWS + 1) // 2, RANK_DRAWS + 1])
-    for axes in panels.flat[len(contents) :]:
-        axes.remove()
-    for axes in panels.flat[max(0, len(contents) - columns) : len(contents)]:
-        axes.tick_params(labelbottom=True)
-    figure.supxlabel("rank of the truth among the draws", fontsize=13)
-    figure.supylabel(label, fontsize=13)
-    return figure
-
-
-def _curve_leaves(ranks, band):
-    """Whether a point of the ranks' ECDF is outside of what `_ecdf_band` returns."""
-    share = _at_most(ranks) / len(ranks)
-    return bool(((share < band[0]) | (share > band[1])).any())
-
-
-def stays(ranks: np.ndarray, band: tuple[float, float]) -> bool:
-    """Whether every bar of a histogram lies in the band.
-
-    Parameters
-    ----------
-    ranks, band : array of int, shape (n_datasets,), and tuple of float
-        Ranks of one quantity, and what :func:`rank_band` returns.
-
-    Returns
-    -------
-    bool
-        False as soon as one bar is outside.
-    """
-    counts = _rank_counts(ranks)
-    return bool(band[0] <= counts.min() and counts.max() <= band[1])
+    height = max(np.abs(line.get_ydata()).max() for axes in figure.axes for line in axes.lines)
+    height = max(1.1 * height, figure.axes[0].get_ylim()[1])  # ArviZ's fits the last panel alone
+    figure.axes[0].set_ylim(-height, height)
+    return _labelled(figure, len(ranks), "rank of the truth, as a share", "less the even share")
 
 
 def outside(ranks: Mapping[str, np.ndarray], band: tuple[float, float]) -> list[str]:
-    """Histograms with a bar that leaves the band.
+    """Quantities whose histogram has a bar that leaves the band.
 
     Parameters
     ----------
@@ -378,9 +238,10 @@ def outside(ranks: Mapping[str, np.ndarray], band: tuple[float, float]) -> list[
     Returns
     -------
     list of str
-        Their quantities.
+        Empty if every bar of every histogram lies in the band.
     """
-    return [name for name in ranks if not stays(ranks[name], band)]
+    counts = {name: _rank_counts(ranks[name]) for name in ranks}
+    return [name for name, c in counts.items() if c.min() < band[0] or band[1] < c.max()]
 
 
 def outer_share(ranks: np.ndarray) -> float:
@@ -394,12 +255,7 @@ def outer_share(ranks: np.ndarray) -> float:
     Returns
     -------
     float
-        About ``2 / n_bins`` for a right posterior.
-
-    Examples
-    --------
-    >>> outer_share(np.arange(100)), outer_share(np.zeros(100, int))
-    (0.2, 1.0)
+        About a fifth for a right posterior.
     """
     return float(_rank_counts(ranks)[[0, -1]].sum() / len(ranks))
 
@@ -410,10 +266,9 @@ class Check:
 
     Attributes
     ----------
-    prior, simulate : callable
+    prior, simulate, fit : callable
         ``(n, seed)`` -> n dicts of parameters from the model's own prior; ``(parameters,
-        generator)`` -> data, and further truths, written from the equations, not the model's code.
-    fit : callable
+        generator)`` -> data, and further truths, written from the equations, not the model's code;
         ``(datasets, seed, start)`` -> for each data set from ``start`` on, on which its seed does
         not depend: draws of what is ranked, (chains, draws, ...), and diagnostics.
     """
@@ -430,7 +285,7 @@ def pymc_check(
     sampled: Sequence[str],
     ranked: Sequence[str],
     simulate: Callable[[dict[str, Any], np.random.Generator], tuple[Any, dict[str, Any]]],
-    derive: Callable[[Any, Any, int], dict[str, np.ndarray]] | None = None,
+    derive: Callable[[Any, Any, int], dict[str, np.ndarray]] = lambda *_: {},
     longer: int = 1,
     **sampler: Any,
 ) -> Check:
@@ -438,15 +293,13 @@ def pymc_check(
 
     Parameters
     ----------
-    build, example : callable and object
-        As for :func:`helpers.inference.sampling.fit_many`; data whose shape alone matters.
-    sampled, ranked : sequence of str
-        Variables that the simulation needs, and those of them that are diagnosed and ranked.
-    simulate, derive : callable
-        As in :class:`Check`; ``(posterior, data, seed)`` -> draws of its further truths.
-    longer, **sampler : int and object
-        How many times as long a fit that has not :func:`converged` is drawn once more, unless 1;
-        draws, tuning, chains, and what else ``fit_many`` takes.
+    build, example, sampled, ranked : callable, object, and sequences of str
+        As for :func:`helpers.inference.sampling.fit_many`; data whose shape alone matters;
+        variables that the simulation needs, and those of them that are diagnosed and ranked.
+    simulate, derive, longer, **sampler : callable, callable, int and object
+        As in :class:`Check`; ``(posterior, data, seed)`` -> draws of its further truths; how many
+        times as long a fit that has not :func:`converged` is drawn once more, unless 1; draws,
+        tuning, chains, and what else ``fit_many`` takes.
 
     Returns
     -------
@@ -460,41 +313,28 @@ def pymc_check(
         model = build(example)
         variables = [model[name] for name in sampled]
         # in Python: compiling would take longer
-        values = pm.draw(variables, draws=n, random_seed=seed, mode="FAST_COMPILE")
-        if n == 1:  # PyMC drops the axis of a single draw
-            values = [np.asarray(value)[None] for value in values]
-        return [dict(zip(sampled, one, strict=True)) for one in zip(*values, strict=True)]
+        values = pm.draw(variables, draws=max(n, 2), random_seed=seed, mode="FAST_COMPILE")
+        draws = zip(*values, strict=True)  # of two at least: PyMC drops the axis of a single one
+        return [dict(zip(sampled, one, strict=True)) for one in draws][:n]
 
     def fit(datasets, seed, start):
         from helpers.inference.convergence import diagnostics
         from helpers.inference.sampling import fit_many
 
-        streams = map(int, np.random.SeedSequence(seed).generate_state(3))
-        fit_seed, derive_seed, longer_seed = streams
+        fit_seed, derive_seed, long_seed = np.random.SeedSequence(seed).generate_state(3).tolist()
         more = sampler | {name: longer * sampler[name] for name in ("draws", "tune")}
         fits = fit_many(datasets, build, seed=fit_seed, names=ranked, start=start, **sampler)
         for i, (data, idata) in enumerate(fits, start=start):
             checks = diagnostics(idata, ranked)
             if longer > 1 and not converged(pd.DataFrame([checks])).all():
-                again = fit_many([data], build, seed=longer_seed + i, names=ranked, **more)
+                again = fit_many([data], build, seed=long_seed + i, names=ranked, **more)
                 ((_, idata),) = again
                 checks = diagnostics(idata, ranked)
             posterior = idata["posterior"].to_dataset()
             draws = {name: posterior[name].to_numpy() for name in ranked}
-            if derive is not None:
-                draws |= derive(posterior, data, derive_seed + i)
-            yield draws, checks
+            yield draws | derive(posterior, data, derive_seed + i), checks
 
     return Check(prior, simulate, fit)
-
-
-@dataclass(frozen=True)
-class Study:
-    """What :func:`calibrate` finds, a row a data set: ranks, posteriors' widths, diagnostics."""
-
-    ranks: pd.DataFrame
-    widths: pd.DataFrame
-    checks: pd.DataFrame
 
 
 def calibrate(
@@ -505,7 +345,7 @@ def calibrate(
     name: str = "study",
     spoil: Callable[[Any], Any] | None = None,
     folder: str | Path | None = None,
-) -> Study:
+) -> pd.DataFrame:
     """Rank the truth among posterior draws of n data sets :cite:p:`talts2018validating`.
 
     Parameters
@@ -519,11 +359,11 @@ def calibrate(
 
     Returns
     -------
-    Study
-        Ranks (a vector's components are numbered, ``beta 0``), widths and diagnostics.
+    pandas.DataFrame
+        A row a data set; first levels of its columns are ``ranks``, ``widths`` and ``checks`` (a
+        vector's components are numbered, ``beta 0``).
     """
-    streams = map(int, np.random.SeedSequence(seed).generate_state(3))
-    prior_seed, data_seed, fit_seed = streams
+    prior_seed, data_seed, fit_seed = np.random.SeedSequence(seed).generate_state(3).tolist()
     rng = np.random.default_rng(data_seed)
     truths, datasets = [], []
     for parameters in check.prior(n, prior_seed):
@@ -533,17 +373,16 @@ def calibrate(
     folder = folder or os.environ.get("MARKET_BOOK_CHECKPOINTS")
     path = Path(folder) / f"{name}.jsonl" if folder else None
     rows = _finished(path, {"datasets": n, "seed": seed}) if path else []
-    fits = check.fit(datasets, fit_seed, len(rows)) if len(rows) < n else ()
-    for draws, checks in fits:
-        rank, width = {}, {}
-        for key, true, values in _scalars(truths[len(rows)], draws):
-            rank[key] = rank_of(true, values)
-            width[key] = float(values.std())
-        rows.append([rank, width, {k: float(v) for k, v in checks.items()}])
+    for draws, checks in check.fit(datasets, fit_seed, len(rows)) if len(rows) < n else ():
+        scalars = list(_scalars(truths[len(rows)], draws))
+        rank = {key: _rank_of(true, values) for key, true, values in scalars}
+        width = {key: float(values.std()) for key, _, values in scalars}
+        rows.append([rank, width, {key: float(value) for key, value in checks.items()}])
         if path:
             with path.open("a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
-    return Study(*(pd.DataFrame(list(part)) for part in zip(*rows, strict=True)))
+    parts = zip(("ranks", "widths", "checks"), zip(*rows, strict=True), strict=True)
+    return pd.concat({part: pd.DataFrame(list(found)) for part, found in parts}, axis=1)
 
 
 def _finished(path, header):
@@ -569,50 +408,32 @@ def _scalars(truth, draws):
 
 
 def rank_numbers(
-    ranks: pd.DataFrame,
-    band: tuple[float, float],
-    *,
-    prefix: str,
-    caption: str,
-    probability: float = 0.95,
+    ranks: pd.DataFrame, band: tuple[float, float], *, prefix: str, caption: str
 ) -> bool:
     """Show how far a study's histograms and ECDFs are off, as key numbers.
 
     Parameters
     ----------
-    ranks, band : pandas.DataFrame, shape (n_datasets, n_histograms), and tuple of float
-        Ranks by data set and quantity, and what :func:`rank_band` returns.
-    prefix, caption : str
-        Beginning of the numbers' keys, and heading of the table.
-    probability : float
-        Probability that all ECDFs of a right model stay in their band.
+    ranks, band, prefix, caption : pandas.DataFrame, tuple of float, str and str
+        As for :func:`passes`; what :func:`rank_band` returns; beginning of the numbers' keys;
+        heading of the table.
 
     Returns
     -------
     bool
         Whether the study :func:`passes`.
     """
-    n, k = ranks.shape
-    curve_band = _ecdf_band(n, n_curves=k, probability=probability)
-    expected = n / 10
-    farthest = _farthest_bar(ranks)
-    curves = sum(_curve_leaves(ranks[name], curve_band) for name in ranks)
-    key_numbers(
-        {
-            f"{prefix}-histograms": ("Histograms", f"{k}"),
-            f"{prefix}-leaving": ("of which leave the band", f"{len(outside(ranks, band))}"),
-            f"{prefix}-pvalue": ("Right models with a bar as far off", f"{rank_pvalue(ranks):.1%}"),
-            f"{prefix}-expected": ("Data sets expected in a bar", f"{expected:.0f}"),
-            f"{prefix}-farthest": ("Farthest bar from that", f"{farthest:.0f}"),
-            f"{prefix}-allowed": ("The band allows", f"{band[1] - expected:.0f}"),
-            f"{prefix}-curves": ("ECDFs that leave their band", f"{curves}"),
-            f"{prefix}-curve-pvalue": (
-                "Right models with one so far off",
-                f"{ecdf_pvalue(ranks):.1%}",
-            ),
-        },
-        caption=caption,
-    )
+    expected = len(ranks) / _BINS
+    numbers = {
+        "histograms": ("Histograms", f"{ranks.shape[1]}"),
+        "leaving": ("of which leave the band", f"{len(outside(ranks, band))}"),
+        "pvalue": ("Right models with a bar as far off", f"{rank_pvalue(ranks):.1%}"),
+        "expected": ("Data sets expected in a bar", f"{expected:.0f}"),
+        "farthest": ("Farthest bar from that", f"{_farthest_bar(ranks):.0f}"),
+        "allowed": ("The band allows", f"{band[1] - expected:.0f}"),
+        "curve-pvalue": ("Right models with an ECDF as far off", f"{ecdf_pvalue(ranks):.1%}"),
+    }
+    key_numbers({f"{prefix}-{key}": row for key, row in numbers.items()}, caption=caption)
     return passes(ranks)
 
 
@@ -647,16 +468,13 @@ def sampler_numbers(checks: pd.DataFrame, *, prefix: str, caption: str) -> tuple
         Share of fits that have not :func:`converged`, and share with a divergence.
     """
     ess = checks[["ess_bulk", "ess_tail"]].min(axis=1)
-    failed = ~converged(checks)
-    divergent = checks["divergences"] > 0
-    key_numbers(
-        {
-            f"{prefix}-datasets": ("Data sets", f"{len(checks)}"),
-            f"{prefix}-divergent": ("Fits with a divergence", f"{divergent.sum()}"),
-            f"{prefix}-rhat": ("Largest R-hat", f"{checks['rhat'].max():.3f}"),
-            f"{prefix}-ess": ("Smallest effective sample size", f"{ess.min():.0f}"),
-            f"{prefix}-failed": ("Fits that did not converge", f"{failed.sum()}"),
-        },
-        caption=caption,
-    )
+    failed, divergent = ~converged(checks), checks["divergences"] > 0
+    numbers = {
+        "datasets": ("Data sets", f"{len(checks)}"),
+        "divergent": ("Fits with a divergence", f"{divergent.sum()}"),
+        "rhat": ("Largest R-hat", f"{checks['rhat'].max():.3f}"),
+        "ess": ("Smallest effective sample size", f"{ess.min():.0f}"),
+        "failed": ("Fits that did not converge", f"{failed.sum()}"),
+    }
+    key_numbers({f"{prefix}-{key}": row for key, row in numbers.items()}, caption=caption)
     return float(failed.mean()), float(divergent.mean())

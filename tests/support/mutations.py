@@ -404,7 +404,7 @@ PLANTED = (
     Planted(
         "is-the-inference-right",
         "ranks count the draws above the truth",
-        "rank_of",
+        "_rank_of",
         "np.sum(thinned < truth)",
         "np.sum(thinned > truth)",
     ),
