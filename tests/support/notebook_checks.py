@@ -310,7 +310,7 @@ def interfaces_are_current(notebook: NotebookNode) -> list[str]:
 
 #: Endings of the keys that a helper publishes under a prefix.
 SHARED_TABLES = {
-    "rank_numbers": "histograms|leaving|pvalue|expected|farthest|allowed|curves|curve-pvalue",
+    "rank_numbers": "histograms|leaving|pvalue|expected|farthest|allowed|curve-pvalue",
     "sampler_numbers": "datasets|divergent|rhat|ess|failed",
 }
 
