@@ -1,19 +1,29 @@
-"""The book as files: its chapters, its profiles, and how files are read and written."""
+"""The book as files: its chapters and profiles, and notebooks with their parameters."""
 
 from __future__ import annotations
 
+import ast
+import copy
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import yaml
-
-from helpers.bookmaking.errors import UsageError
-from helpers.bookmaking.parameters import check_names, read_parameters, with_parameters
+from papermill.translators import PythonTranslator
 
 PROFILES = ("full", "smoke")
+
+
+class BuildError(Exception):
+    """A notebook or a page failed (exit code 1)."""
+
+
+class UsageError(Exception):
+    """The command asks for what does not exist (exit code 2)."""
 
 
 @dataclass(frozen=True)
@@ -28,38 +38,32 @@ class Book:
         return self.root / "_build"
 
     @cached_property
-    def parts(self) -> dict[str, list[Path]]:
-        """The notebooks in reading order, by the caption of their Part."""
-        contents = yaml.safe_load((self.root / "_toc.yml").read_text())
-        found = {}
-        for part in contents.get("parts", [contents | {"caption": ""}]):
+    def parts(self) -> list[tuple[dict[str, Any], list[Path]]]:
+        """Parts of the table of contents in reading order, each with its notebooks."""
+        found = []
+        for part in yaml.safe_load((self.root / "_toc.yml").read_text())["parts"]:
             files = [entry["file"] for entry in part["chapters"]]
-            paths = [self.root / f"{f}.ipynb" for f in files if f.startswith("notebooks/")]
-            if paths:
-                found[part["caption"]] = paths
+            notebooks = [self.root / f"{f}.ipynb" for f in files if f.startswith("notebooks/")]
+            found.append((part, notebooks))
         return found
 
     @property
     def chapters(self) -> list[Path]:
         """The notebooks in reading order."""
-        return [path for paths in self.parts.values() for path in paths]
+        return [path for _, paths in self.parts for path in paths]
 
     @cached_property
     def numbers(self) -> dict[str, int]:
         """Numbers that the pages show, by name; the appendix has none."""
-        contents = yaml.safe_load((self.root / "_toc.yml").read_text())
-        numbered = {p["caption"] for p in contents.get("parts", []) if p.get("numbered")}
-        chapters = [path for part in self.parts if part in numbered for path in self.parts[part]]
-        return {path.stem: number for number, path in enumerate(chapters, start=1)}
+        numbered = [p for part, paths in self.parts if part.get("numbered") for p in paths]
+        return {path.stem: number for number, path in enumerate(numbered, start=1)}
 
     def chapter(self, name: str) -> Path:
         """Find one chapter by the number its page shows, or by a unique beginning of its name."""
         wanted = Path(name).name.removesuffix(".ipynb")
-        if wanted.isdecimal():
-            found = [p for p in self.chapters if self.numbers.get(p.stem) == int(wanted)]
-        else:
-            exact = [path for path in self.chapters if path.stem == wanted]
-            found = exact or [path for path in self.chapters if path.stem.startswith(wanted)]
+        number = int(wanted) if wanted.isdecimal() else 0  # they start at 1
+        exact = [p for p in self.chapters if p.stem == wanted or self.numbers.get(p.stem) == number]
+        found = exact or [path for path in self.chapters if path.stem.startswith(wanted)]
         if len(found) != 1:
             problem = "could be several chapters" if found else "is no chapter; there are"
             listed = "".join(f"\n  {self.listed(path)}" for path in found or self.chapters)
@@ -69,6 +73,13 @@ class Book:
     def listed(self, path: Path) -> str:
         """Number and name of a chapter, as the command line takes them."""
         return f"{self.numbers.get(path.stem, ''):>2} {path.stem}"
+
+    def described(self, path: Path) -> str:
+        """Lines with a chapter's number and name, its title, and its parameters."""
+        notebook = read_notebook(path)
+        values = read_parameters(notebook).items()
+        parameters = (f"    {name} = {ast.unparse(value)}" for name, value in values)
+        return "\n".join([self.listed(path), f"  {title(notebook)}", *parameters])
 
     def overrides(self, profile: str) -> dict[str, dict[str, object]]:
         """Parameters that a profile changes, by chapter; the full profile changes none."""
@@ -105,11 +116,71 @@ def title(notebook: nbformat.NotebookNode) -> str:
     return next((line[2:].strip() for line in lines if line.startswith("# ")), "")
 
 
-def parameterised(path: Path, values: dict[str, object]) -> nbformat.NotebookNode:
-    """Read a chapter and put values into its parameters cell."""
+def has_tag(cell: nbformat.NotebookNode, tag: str) -> bool:
+    """Whether a cell carries a tag."""
+    return tag in cell.metadata.get("tags", [])
+
+
+def parameters_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return the one cell tagged `parameters`."""
+    cells = [cell for cell in notebook.cells if has_tag(cell, "parameters")]
+    if len(cells) != 1:
+        raise UsageError(f"{len(cells)} cells are tagged parameters, there must be one")
+    return cells[0]
+
+
+def read_parameters(notebook: nbformat.NotebookNode) -> dict[str, ast.expr]:
+    """Names and defaults, in the order of the cell."""
+    return {
+        statement.targets[0].id: statement.value
+        for statement in ast.parse(parameters_cell(notebook).source).body
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+    }
+
+
+def parameterised(path: Path, values: Mapping[str, Any]) -> nbformat.NotebookNode:
+    """Read a chapter and put values into its parameters cell; papermill only logs unknown names."""
     notebook = read_notebook(path)
-    try:
-        check_names(values, known=read_parameters(notebook))
-    except UsageError as error:
-        raise UsageError(f"{path.stem}: {error}") from None
+    known = read_parameters(notebook)
+    if unknown := [name for name in values if name not in known]:
+        listed = "".join(f"\n  {name} = {ast.unparse(value)}" for name, value in known.items())
+        raise UsageError(f"{path.stem}: no parameter {', '.join(unknown)}; there are:{listed}")
     return with_parameters(notebook, values)
+
+
+def with_parameters(
+    notebook: nbformat.NotebookNode, values: Mapping[str, Any]
+) -> nbformat.NotebookNode:
+    """Copy with values in the parameters cell itself, so that a page shows what ran."""
+    changed = copy.deepcopy(notebook)
+    cell = parameters_cell(changed)
+    lines = cell.source.encode().splitlines(keepends=True)  # ast counts columns in bytes
+    for name, old in reversed(read_parameters(changed).items()):
+        if name in values:
+            new = PythonTranslator.translate(values[name]).encode()
+            first, last = old.lineno - 1, (old.end_lineno or old.lineno) - 1
+            line = lines[first][: old.col_offset] + new + lines[last][old.end_col_offset :]
+            lines[first : last + 1] = [line]
+    cell.source = b"".join(lines).decode()
+    return changed
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Parse `NAME=VALUE` texts; values are YAML, and dates stay text."""
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and name.isidentifier()):
+            raise UsageError(f"{text} is not NAME=VALUE")
+        try:
+            values[name] = yaml.load(value, Loader=_DatesAsText)
+        except yaml.YAMLError as error:
+            raise UsageError(f"{text}: {error}") from None
+    return values
+
+
+class _DatesAsText(yaml.SafeLoader):
+    yaml_implicit_resolvers = {
+        letter: [(tag, rule) for tag, rule in rules if not tag.endswith(":timestamp")]
+        for letter, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import helpers
-from helpers.bookmaking.book import PROFILES, Book, read_notebook, title
-from helpers.bookmaking.errors import BuildError, UsageError
-from helpers.bookmaking.parameters import read_parameters
+from helpers.bookmaking.book import PROFILES, Book, BuildError, UsageError
 
 CHECKOUT = Path(helpers.__file__).parents[1]
 
@@ -40,39 +37,29 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="market-book", description=helpers.__doc__)
     whole.add_argument("--book", type=Path, default=CHECKOUT, help="checkout (default: this one)")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-
-    lister = commands.add_parser("list", help="list the chapters and their parameters")
-    lister.set_defaults(command=list_chapters)
-
-    builder = commands.add_parser("build", help="execute the chapters and render the book")
-    builder.add_argument("chapter", nargs="*", help="execute only these, and render nothing")
-    builder.add_argument("--profile", choices=PROFILES, default="full", help="default: full")
-    builder.add_argument("--workers", type=int, help="notebooks at a time (default: one a core)")
-    builder.set_defaults(command=build)
-
-    warmer = commands.add_parser("warm", help="compile what the chapters share")
-    warmer.set_defaults(command=warm)
-
-    runner = commands.add_parser("run", help="execute a chapter on your own data")
-    runner.add_argument("chapter", help="number, name or beginning of the name")
-    runner.add_argument("--data", type=Path, required=True, metavar="FILE", help="your CSV")
-    runner.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the report")
-    runner.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
-    runner.set_defaults(command=run)
+    own = {}
+    for name, command in COMMANDS.items():
+        own[name] = commands.add_parser(name, help=command.__doc__)
+        own[name].set_defaults(command=command)
+    add = own["build"].add_argument
+    add("chapter", nargs="*", help="execute only these, and render nothing")
+    add("--profile", choices=PROFILES, default="full", help="default: full")
+    add("--workers", type=int, help="notebooks at a time (default: one a core)")
+    add = own["run"].add_argument
+    add("chapter", help="number, name or beginning of the name")
+    add("--data", type=Path, required=True, metavar="FILE", help="your CSV")
+    add("--out", type=Path, required=True, metavar="DIR", help="for the report")
+    add("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
     return whole
 
 
 def list_chapters(book: Book, options: argparse.Namespace) -> None:
-    """Print each chapter, its title and its parameters."""
-    for path in book.chapters:
-        notebook = read_notebook(path)
-        print(f"{book.listed(path)}\n  {title(notebook)}")
-        for name, default in read_parameters(notebook).items():
-            print(f"    {name} = {ast.unparse(default)}")
+    """List the chapters and their parameters."""
+    print("\n".join(map(book.described, book.chapters)))
 
 
 def build(book: Book, options: argparse.Namespace) -> None:
-    """Execute what changed, then render."""
+    """Execute the chapters that changed and render the book."""
     from helpers.bookmaking import execute, render
 
     chapters = [book.chapter(name) for name in options.chapter]
@@ -92,7 +79,7 @@ def build(book: Book, options: argparse.Namespace) -> None:
 
 
 def warm(book: Book, options: argparse.Namespace) -> None:
-    """Fill the chapters' compilation caches."""
+    """Compile what the chapters share."""
     from helpers.bookmaking import execute
 
     command = [sys.executable, "-P", "-m", "helpers.bookmaking.warm"]
@@ -102,13 +89,15 @@ def warm(book: Book, options: argparse.Namespace) -> None:
 
 
 def run(book: Book, options: argparse.Namespace) -> None:
-    """Execute one chapter on the reader's data and write a report."""
+    """Execute a chapter on your own data."""
     from helpers.bookmaking.report import run_on_data
 
     chapter = book.chapter(options.chapter)
     for path in run_on_data(book, chapter, options.data, options.out, options.parameter):
         print(path)
 
+
+COMMANDS = {"list": list_chapters, "build": build, "warm": warm, "run": run}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,19 +10,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from helpers.bookmaking.book import Book, parameterised
+from helpers.bookmaking.book import Book, BuildError, parameterised, read_parameters
 from helpers.bookmaking.closure import code_of, imported
-from helpers.bookmaking.errors import BuildError
-from helpers.bookmaking.parameters import read_parameters
 from helpers.notebook.show import without_docstrings
 
 # One thread a kernel whatever else runs: results must not depend on how many run side by side.
@@ -60,6 +59,14 @@ class Result:
         """Where and how it failed."""
         return self.record.get("error")
 
+    @property
+    def outcome(self) -> str:
+        """One line on how it went, and one on each cell that wrote to stderr."""
+        if self.error:
+            return f"FAILED in {self.error['where']}"
+        line = f"{self.record['seconds']:.0f} s, {self.record['peak_mb']} MB"
+        return "\n    stderr in ".join([line, *self.record["stderr"]])
+
 
 def kernel_environment(caches: Path) -> dict[str, str]:
     """Environment of a kernel: fixed settings, and compilation caches kept between builds."""
@@ -85,13 +92,17 @@ def digest(book: Book, notebook: nbformat.NotebookNode) -> str:
     modules = imported(book.root, code)
     sources = [without_docstrings(path.read_text()) for path in modules]
     names = [str(path.relative_to(book.root)) for path in modules]
-    parts = [json.dumps([code, names, sources, KERNEL_SETTINGS, sys.version]).encode()]
+    inputs = json.dumps([code, names, sources, KERNEL_SETTINGS, sys.version])
     files = [Path(__file__).with_name("worker.py"), book.root / "requirements.lock"]
-    for path in [*files, *data_files(notebook)]:
-        if path.is_file():
-            parts += [path.name.encode(), path.read_bytes()]
+    return fingerprint(inputs, [*files, *data_files(notebook)])
+
+
+def fingerprint(inputs: str, files: Iterable[Path]) -> str:
+    """Digest of a text, and of names and content of files where there are any."""
+    found = [path for path in files if path.is_file()]
+    contents = [part for path in found for part in (path.name.encode(), path.read_bytes())]
     whole = hashlib.sha256()
-    for part in parts:
+    for part in [inputs.encode(), *contents]:
         whole.update(len(part).to_bytes(8) + part)
     return whole.hexdigest()[:16]
 
@@ -140,7 +151,7 @@ def execute_book(
     label = profile if prepare is None else f"{profile}-{prepare.__name__}"
     directory = book.build_directory / "executed" / label
     results: dict[str, Result] = {}
-    waiting: list[tuple[float, str, nbformat.NotebookNode, Path]] = []
+    waiting = []
     chapters = list(chapters or book.chapters)
     for path in chapters:
         notebook = parameterised(path, overrides.get(path.stem, {}))
@@ -151,8 +162,7 @@ def execute_book(
         else:
             records = (p for p in _versions(directory, path.stem) if p.suffix == ".json")
             seconds = (json.loads(record.read_text())["seconds"] for record in records)
-            last = max(seconds, default=float("inf"))
-            waiting.append((last, path.stem, notebook, target))
+            waiting.append((max(seconds, default=float("inf")), path.stem, notebook, target))
     waiting.sort(key=lambda job: -job[0])
 
     scratch = book.build_directory / "work"
@@ -164,7 +174,7 @@ def execute_book(
         (own := scratch / name).mkdir(parents=True)
         more = prepare(own) if prepare else {}
         result = execute_one(book, name, notebook, target, about=about, scratch=own, variables=more)
-        say(f"  {name}  {outcome(result)}")
+        say(f"  {name}  {result.outcome}")
         return result
 
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
@@ -205,12 +215,8 @@ def execute_one(
         **(variables or {}),
     }
     link_files(caches / "jax", scratch / "jax")
-    job = {
-        "notebook": notebook,
-        "target": str(target),
-        "directory": str(scratch / "cwd"),
-        "record": {"name": name, **about},
-    }
+    job: dict[str, Any] = {"notebook": notebook, "target": str(target)}
+    job |= {"directory": str(scratch / "cwd"), "record": {"name": name, **about}}
     # -P: a directory `helpers` where the command was called must not hide the package
     command = [sys.executable, "-P", "-m", "helpers.bookmaking.worker"]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -228,39 +234,23 @@ def execute_one(
 
 
 def link_files(source: Path, target: Path) -> None:
-    """Give `target` the files of `source`; only a notebook that finished gives its own back.
-
-    JAX writes its cache in place and never repairs an entry cut short.
-    """
+    """Give `target` the files of `source`; JAX never repairs an entry that was cut short."""
     target.mkdir(parents=True, exist_ok=True)
     for path in source.glob("*"):
-        if not (target / path.name).exists():
-            try:
-                os.link(path, target / path.name)
-            except FileExistsError:  # the notebook beside this one was quicker
-                continue
+        with suppress(FileExistsError):  # the notebook beside this one may be quicker
+            os.link(path, target / path.name)
 
 
 def say(line: str) -> None:
     """Print a line in one piece, whichever thread it comes from."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def outcome(result: Result) -> str:
-    """One line on how a notebook went."""
-    record = result.record
-    if result.error:
-        return f"FAILED in {result.error['where']}"
-    line = f"{record['seconds']:.0f} s, {record['peak_mb']} MB"
-    return "".join([line, *(f"\n    stderr in {text}" for text in record["stderr"])])
+    print(f"{line}\n", end="", flush=True)
 
 
 def summary(results: Iterable[Result]) -> str:
     """How many notebooks ran, how many needed not, and how many failed."""
-    kinds = ["failed" if r.error else "executed" if r.fresh else "unchanged" for r in results]
-    shown = ("executed", "unchanged", *(["failed"] if "failed" in kinds else []))
-    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in shown)
+    kinds = ("failed" if r.error else "executed" if r.fresh else "unchanged" for r in results)
+    count = Counter(kinds)
+    return ", ".join(f"{count[kind]} {kind}" for kind in ("executed", "unchanged", "failed"))
 
 
 def raise_for_failures(results: Iterable[Result]) -> None:
@@ -276,24 +266,17 @@ def raise_for_failures(results: Iterable[Result]) -> None:
 def raise_for_size(results: Iterable[Result]) -> None:
     """Raise if a notebook, executed as published, needs more memory than Binder gives."""
     peaks = {result.name: result.record["peak_mb"] for result in results}
-    lines = [
-        f"{name} peaks at {peak} MB and Binder gives {BINDER_MB}: "
-        "fewer compiled models, fewer kept draws"
-        for name, peak in peaks.items()
-        if peak > BINDER_MB
-    ]
-    if lines:
-        raise BuildError("\n".join(lines))
+    advice = f"and Binder gives {BINDER_MB}: fewer compiled models, fewer kept draws"
+    if large := [name for name, peak in peaks.items() if peak > BINDER_MB]:
+        raise BuildError("\n".join(f"{n} peaks at {peaks[n]} MB {advice}" for n in large))
 
 
 def commit(book: Book) -> str:
     """Commit of the checkout, marked where files differ from it; empty without git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        git = subprocess.run(command, cwd=book.root, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return git.stdout.strip()
+    with suppress(OSError):
+        return subprocess.run(command, cwd=book.root, capture_output=True, text=True).stdout.strip()
+    return ""
 
 
 def _versions(directory: Path, name: str) -> list[Path]:

@@ -1,18 +1,19 @@
-"""The cards of the landing page: each chapter's picture, question and answer, by Part."""
+"""What the build writes into pages: chapter cards, and tables of status and planted errors."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
 from helpers.bookmaking.book import Book, title
+from helpers.bookmaking.myst import glued
 from helpers.bookmaking.page import answers
 
-MARKER = "<!-- chapter cards -->"
 QUESTION = re.compile(r"^\*\*(.+\?)\*\*$", re.MULTILINE)
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 
@@ -20,13 +21,13 @@ SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 def cards(book: Book, chapters: Mapping[Path, nbformat.NotebookNode], pages: Path) -> str:
     """Markdown of the cards of chapters, given by their place; pictures go below `pages`."""
     lines: list[str] = []
-    for caption, paths in book.parts.items():
+    for part, paths in book.parts:
         places = [path.relative_to(book.root) for path in paths]
-        shown = [place for place in places if place in chapters]
-        lines += [f"### {caption}", "", "`````{grid} 1 1 2 2", ":gutter: 3", ""] if shown else []
-        for place in shown:
-            lines += [*card(place, chapters[place], pages), ""]
-        lines += ["`````", ""] if shown else []
+        if shown := [place for place in places if place in chapters]:
+            lines += [f"### {part['caption']}", "", "`````{grid} 1 1 2 2", ":gutter: 3", ""]
+            for place in shown:
+                lines += [*card(place, chapters[place], pages), ""]
+            lines += ["`````", ""]
     return "\n".join(lines)
 
 
@@ -40,7 +41,7 @@ def card(place: Path, page: nbformat.NotebookNode, pages: Path) -> Iterator[str]
     yield ""
     if question := QUESTION.search(page.cells[0].source):
         yield from (f"*{question[1]}*", "")
-    if "answer" in published(page):
+    if "answer" in glued(page):
         yield f"{{glue:text}}`/{place}::answer:s`"
     yield "````"
 
@@ -56,8 +57,27 @@ def picture(cell: nbformat.NotebookNode, path: Path) -> Path:
     return path
 
 
-def published(page: nbformat.NotebookNode) -> set[str]:
-    """Keys of what a chapter published to its prose."""
-    outputs = (output for cell in page.cells for output in cell.get("outputs", []))
-    scraps = (output.get("metadata", {}).get("scrapbook") for output in outputs)
-    return {scrap["name"] for scrap in scraps if scrap}
+def status_tables(records: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """Tables of time, memory and versions, from a link to each chapter and its record."""
+    records = list(records)
+    profile = " and ".join(sorted({record["profile"] for _, record in records}))
+    lines = [f"Profile: {profile}.", "", "| Chapter | Time | Peak memory | Executed | Commit |"]
+    lines += ["| :-- | --: | --: | :-- | :-- |"]
+    for link, record in records:
+        minutes, seconds = divmod(round(record["seconds"]), 60)
+        time = f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+        memory, commit = f"{record['peak_mb']} MB", record["commit"] or "–"
+        lines += [f"| {link} | {time} | {memory} | {record['date']} | {commit} |"]
+    versions = {("python", record["python"]) for _, record in records}
+    versions |= {package for _, record in records for package in record["versions"].items()}
+    lines += ["", "| Package | Version |", "| :-- | :-- |"]
+    return "\n".join([*lines, *(f"| {name} | {number} |" for name, number in sorted(versions))])
+
+
+def planted_table(links: Mapping[str, str], rows: Iterable[Mapping[str, str]]) -> str:
+    """Table of errors planted in the helpers and what caught each, with links by chapter."""
+    lines = ["| Chapter | Error | Caught by the test | Tried |", "| :-- | :-- | :-- | :-- |"]
+    for row in rows:
+        chapter, test = links.get(row["chapter"], row["chapter"]), row["caught by"]
+        lines += [f"| {chapter} | {row['error']} | `{test}` | {row['date']} |"]
+    return "\n".join(lines)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import nbformat
 from markdown_it.renderer import RendererHTML
@@ -28,18 +29,31 @@ TARGETED = re.compile(r"(?P<text>.*?)\s*<(?P<target>[^<>]+)>", re.DOTALL)
 UNSHOWN = {"bibliography", "contents", "tableofcontents"}
 TITLED = {"admonition", "dropdown", "exercise", "solution"}
 MISSING = "(not computed here)"
+AROUND = {  # of tokens whose text needs no more
+    "math_inline": "${}$",
+    "math_block": "<p>$${}$$</p>\n",
+    "amsmath": "<p>{}</p>\n",
+    "myst_target": '<a id="{}"></a>\n',
+    "myst_line_comment": "",
+    "myst_block_break": "",
+}
 
 
 class Myst:
     """HTML of a notebook's MyST, given what the notebook published, drew and numbered."""
 
     def __init__(self, notebook: nbformat.NotebookNode, bibliography: Path) -> None:
-        self.parser = create_md_parser(MdParserConfig(enable_extensions=EXTENSIONS), _Html)
-        rules = cast(_Html, self.parser.renderer)
-        rules.myst = self
-        # plugins bring rules of their own, which would come before those of the class
-        rules.rules |= {name: getattr(rules, name) for name in vars(_Html) if name[0] != "_"}
-        self.glued = dict(_glued(notebook))
+        self.parser = create_md_parser(MdParserConfig(enable_extensions=EXTENSIONS), RendererHTML)
+        self.renderer = cast(Any, self.parser.renderer)
+        self.renderer.rules |= {name: partial(_around, html) for name, html in AROUND.items()} | {
+            "myst_role": self._role,
+            "math_block_label": self._numbered,
+            "fence": self._fence,
+            "colon_fence": self._fence,
+            "link_open": self._link_open,
+            "link_close": self._link_close,
+        }
+        self.glued = glued(notebook)
         named = [figure["name"] for cell in notebook.cells if (figure := figure_of(cell))]
         self.figures = {name: number for number, name in enumerate(named, start=1)}
         tokens = [
@@ -99,62 +113,43 @@ class Myst:
         authors, year = _authors(self.works[key]), self.works[key].fields.get("year", "n.d.")
         return f"{authors}, {year}" if role == "cite:p" else f"{authors} ({year})"
 
+    def _role(self, tokens, idx, options, env):
+        return self.role(tokens[idx].meta["name"], tokens[idx].content)
 
-class _Html(RendererHTML):
-    """Rules for MyST's tokens, named as these are; the rest is CommonMark's."""
-
-    myst: Myst
-
-    def myst_role(self, tokens, idx, options, env):
-        return self.myst.role(tokens[idx].meta["name"], tokens[idx].content)
-
-    def math_inline(self, tokens, idx, options, env):
-        return f"${escape(tokens[idx].content)}$"
-
-    def math_block(self, tokens, idx, options, env):
-        return f"<p>$${escape(tokens[idx].content)}$$</p>\n"
-
-    def math_block_label(self, tokens, idx, options, env):
-        number = self.myst.equations.get(tokens[idx].info)
+    def _numbered(self, tokens, idx, options, env):
+        number = self.equations.get(tokens[idx].info)
         return f"<p>$${escape(tokens[idx].content)}\\tag{{{number}}}$$</p>\n"
 
-    def amsmath(self, tokens, idx, options, env):
-        return f"<p>{escape(tokens[idx].content)}</p>\n"
+    def _fence(self, tokens, idx, options, env):
+        if found := DIRECTIVE.fullmatch(tokens[idx].info.strip()):
+            return self.directive(found[1], found[2], tokens[idx].content)
+        return self.renderer.fence(tokens, idx, options, env)
 
-    def myst_target(self, tokens, idx, options, env):
-        return f'<a id="{escape(tokens[idx].content)}"></a>\n'
-
-    def myst_line_comment(self, tokens, idx, options, env):
-        return ""
-
-    myst_block_break = myst_line_comment
-
-    def fence(self, tokens, idx, options, env):
-        found = DIRECTIVE.fullmatch(tokens[idx].info.strip())
-        if found:
-            return self.myst.directive(found[1], found[2], tokens[idx].content)
-        return super().fence(tokens, idx, options, env)
-
-    colon_fence = fence
-
-    def link_open(self, tokens, idx, options, env):
+    def _link_open(self, tokens, idx, options, env):
         address = tokens[idx].attrGet("href")
         outside = address.startswith(("http:", "https:", "mailto:", "#"))
         env["links"] = [*env.get("links", []), outside]
         if outside:
-            return self.renderToken(tokens, idx, options, env)
+            return self.renderer.renderToken(tokens, idx, options, env)
         return escape(address) if tokens[idx + 1].type == "link_close" else ""
 
-    def link_close(self, tokens, idx, options, env):
+    def _link_close(self, tokens, idx, options, env):
         return "</a>" if env["links"].pop() else ""
 
 
-def _glued(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:
+def _around(html, tokens, idx, options, env):
+    return html.format(escape(tokens[idx].content))
+
+
+def glued(notebook: nbformat.NotebookNode) -> dict[str, str]:
+    """What a notebook published to its prose, by key."""
+    found = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if scrap := scrap_of(output):
                 text = output["data"][f"{scrap['mime_prefix']}text/plain"]
-                yield scrap["name"], ast.literal_eval(text)
+                found[scrap["name"]] = ast.literal_eval(text)
+    return found
 
 
 def scrap_of(output: nbformat.NotebookNode) -> Mapping[str, str] | None:

@@ -6,8 +6,8 @@ import ast
 
 import nbformat
 
+from helpers.bookmaking.book import has_tag
 from helpers.bookmaking.closure import parsed
-from helpers.bookmaking.parameters import has_tag
 
 WORDS_A_MINUTE = 150  # prose with code and formulas between
 ANSWER = "-answer"  # ends the name of the figure that answers the chapter's question
@@ -38,14 +38,9 @@ def add_minutes(page: nbformat.NotebookNode, seconds: float) -> None:
     texts = (cell.source for cell in page.cells if cell.cell_type == "markdown")
     read = max(1, round(len(" ".join(texts).split()) / WORDS_A_MINUTE))
     run = max(1, round(seconds / 60))
-    minutes = f"*About {read} {plural(read)} to read; it ran in {run} {plural(run)}.*"
+    long = ["1 minute" if n == 1 else f"{n} minutes" for n in (read, run)]
     second = page.cells[1] if page.cells[1].cell_type == "markdown" else page.cells[0]
-    second.source += f"\n\n{minutes}"
-
-
-def plural(n: int) -> str:
-    """Return the unit that agrees with a number of minutes."""
-    return "minute" if n == 1 else "minutes"
+    second.source += f"\n\n*About {long[0]} to read; it ran in {long[1]}.*"
 
 
 def figure_of(cell: nbformat.NotebookNode) -> dict[str, str]:
@@ -69,12 +64,9 @@ def figure_apart(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     if not (figure_of(cell) and images) or (len(images) == len(cell.outputs) and not answer):
         return []
     cell.outputs = [output for output in cell.outputs if not is_image(output)]
-    tags = cell.metadata.get("tags", [])
-    hidden = {"hide-cell", "hide-output"} & {*tags} and not answer
-    metadata = {
-        "mystnb": cell.metadata.pop("mystnb"),
-        "tags": ["remove-input", *(["hide-output"] if hidden else [])],
-    }
+    hidden = not answer and (has_tag(cell, "hide-cell") or has_tag(cell, "hide-output"))
+    tags = ["remove-input", "hide-output"] if hidden else ["remove-input"]
+    metadata = {"mystnb": cell.metadata.pop("mystnb"), "tags": tags}
     source = f"# figure of cell {cell.id}"  # a cell without source would not be rendered
     name = f"{cell.id[:57]}-figure"  # the format allows 64 characters
     return [nbformat.v4.new_code_cell(source, id=name, metadata=metadata, outputs=images)]

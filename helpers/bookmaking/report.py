@@ -15,12 +15,21 @@ from jinja2 import FileSystemLoader
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_markdown_cell
 
-from helpers.bookmaking.book import Book, parameterised, read_notebook, title, write_atomically
-from helpers.bookmaking.errors import BuildError, UsageError
+from helpers.bookmaking.book import (
+    Book,
+    BuildError,
+    UsageError,
+    has_tag,
+    parameterised,
+    parse_assignments,
+    read_notebook,
+    read_parameters,
+    title,
+    write_atomically,
+)
 from helpers.bookmaking.execute import execute_one, raise_for_failures
 from helpers.bookmaking.myst import Myst, scrap_of
 from helpers.bookmaking.page import figure_of, name_folded
-from helpers.bookmaking.parameters import has_tag, parse_assignments, read_parameters
 
 
 def run_on_data(
@@ -37,9 +46,8 @@ def run_on_data(
     print(f"{chapter.stem} on {data}", flush=True)
     with tempfile.TemporaryDirectory(prefix="run-", dir=book.build_directory) as scratch:
         target = Path(scratch) / f"{chapter.stem}.ipynb"
-        result = execute_one(
-            book, chapter.stem, notebook, target, about={}, scratch=Path(scratch) / "work"
-        )
+        work = Path(scratch) / "work"
+        result = execute_one(book, chapter.stem, notebook, target, about={}, scratch=work)
         if result.error and result.error["type"] == "DataError":
             # The loader names the file too where it cannot be read at all.
             message = result.error["message"].removeprefix(f"{data.name}: ")
@@ -74,10 +82,8 @@ def for_own_data(chapter: Path, data: Path, assignments: list[str]) -> nbformat.
 def check_output_directory(out: Path) -> None:
     """Refuse a place that cannot be written to before minutes are spent."""
     existing = next(path for path in [out, *out.absolute().parents] if path.exists())
-    if not existing.is_dir():
-        raise UsageError(f"{existing} is not a directory")
-    if not os.access(existing, os.W_OK):
-        raise UsageError(f"{existing} is not writable")
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        raise UsageError(f"{existing} is not a directory that can be written to")
 
 
 def as_html(notebook: nbformat.NotebookNode, *, bibliography: Path) -> str:
@@ -92,14 +98,15 @@ def as_html(notebook: nbformat.NotebookNode, *, bibliography: Path) -> str:
         filters={"markdown2html": myst.html},
     )
     exporter.log.setLevel(logging.ERROR)
-    html, _ = exporter.from_notebook_node(page, {"mathjax": mathjax()})
-    return html
+    # MathJax as one script with its glyphs inside
+    package = Path(str(find_spec("sphinx-mathjax-offline").origin)).parent
+    script = (package / "static" / "mathjax" / "tex-svg.js").read_text(encoding="utf-8")
+    return exporter.from_notebook_node(page, {"mathjax": script})[0]
 
 
 def with_captions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return a copy with a caption under each figure, and without outputs that nobody sees."""
-    page, figures = copy.deepcopy(notebook), 0
-    cells = []
+    page, cells, figures = copy.deepcopy(notebook), [], 0
     for cell in page.cells:
         cells.append(cell)
         if cell.cell_type == "code":
@@ -107,14 +114,7 @@ def with_captions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             name_folded(cell)
         if figure := figure_of(cell):
             figures += 1
-            anchor = f'<a id="{figure["name"]}"></a>'
-            caption = f"{anchor}**Figure {figures}.** {figure.get('caption', '')}"
-            cells.append(new_markdown_cell(caption))
+            name = f'<a id="{figure["name"]}"></a>**Figure {figures}.**'
+            cells.append(new_markdown_cell(f"{name} {figure.get('caption', '')}"))
     page.cells = cells
     return page
-
-
-def mathjax() -> str:
-    """Return MathJax as one script with its glyphs inside."""
-    package = Path(str(find_spec("sphinx-mathjax-offline").origin)).parent
-    return (package / "static" / "mathjax" / "tex-svg.js").read_text(encoding="utf-8")

@@ -9,8 +9,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 # The icons come from a font that the style sheet loads; the script would draw them once more.
-ICON_SCRIPT = re.compile(r"<script[^>]*fontawesome\.js[^>]*></script>\s*")
-ICON_PRELOAD = re.compile(r"<link[^>]*fontawesome\.js[^>]*/?>\s*")
+ICON_SCRIPT = re.compile(r"<(?:script|link)[^>]*fontawesome\.js[^>]*>(?:</script>)?\s*")
 # docutils gives a list of references roles that browsers no longer know.
 CITATION_ROLES = re.compile(r' role="(?:doc-biblioentry|list)"(?=[^>]*>)')
 NUMBER = re.compile(r"(\d\.\d\d)\d+")  # a hundredth of a point is finer than any screen
@@ -40,7 +39,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         return
     out = Path(app.outdir)
     for page in out.rglob("*.html"):
-        html = ICON_PRELOAD.sub("", ICON_SCRIPT.sub("", page.read_text(encoding="utf-8")))
+        html = ICON_SCRIPT.sub("", page.read_text(encoding="utf-8"))
         page.write_text(CITATION_ROLES.sub("", html), encoding="utf-8")
     for drawing in (out / "_images").glob("*.svg"):
         svg = drawing.read_text(encoding="utf-8")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -29,9 +28,8 @@ def _compile_apart(name):
 
 def main() -> None:
     """Compile the model named on the command line, or each in a process of its own."""
-    models: dict[str, Callable] = {}
-    for part in PARTS:
-        models |= import_module(f"helpers.{part}.warm").MODELS
+    rooms = (import_module(f"helpers.{part}.warm") for part in PARTS)
+    models = {name: build for room in rooms for name, build in room.MODELS.items()}
     for name in sys.argv[1:]:
         nutpie.compile_pymc_model(models[name](), backend="numba")
     if not sys.argv[1:]:

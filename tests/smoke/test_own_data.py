@@ -19,9 +19,8 @@ from malformed import (
     good_store_frame,
 )
 
-from helpers.bookmaking.book import Book, read_notebook
+from helpers.bookmaking.book import Book, read_notebook, read_parameters
 from helpers.bookmaking.cli import CHECKOUT
-from helpers.bookmaking.parameters import read_parameters
 
 # By loader: a good table and what spoils it. Few each, for each starts a kernel; the loaders' own
 # tests see them all.

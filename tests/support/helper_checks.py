@@ -16,7 +16,8 @@ DEFINITIONS = (ast.FunctionDef, ast.ClassDef)
 def models_are_shown(root: Path) -> list[str]:
     """Each public model of the helpers is shown by a chapter, where its code is in view."""
     seen = set().union(*(shown(read_notebook(path)) for path in Book(root).chapters))
-    return [f"{m.place}: no chapter shows {m.name}" for m in models(root) if m.name not in seen]
+    found = ((name, place.partition(":")[0]) for name, place, _ in models(root))
+    return [f"{file}: no chapter shows {name}" for name, file in found if name not in seen]
 
 
 def what_chapters_import_is_described(root: Path) -> list[str]:

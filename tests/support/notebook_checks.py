@@ -12,9 +12,9 @@ from colab import COLAB_CELL
 from nbformat import NotebookNode
 from pybtex.database import parse_file
 
+from helpers.bookmaking.book import has_tag, read_parameters
 from helpers.bookmaking.closure import parsed
 from helpers.bookmaking.page import ANSWER, CHECKING, answers, figure_of, folded
-from helpers.bookmaking.parameters import has_tag, read_parameters
 
 REQUIRED_PARAMETERS = {"DRAWS", "TUNE", "CHAINS", "SEED", "ENFORCE_CLAIMS"}
 TAGS = {

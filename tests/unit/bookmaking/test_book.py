@@ -11,17 +11,24 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from tiny_book import tiny_book, write_chapter
 
 from helpers.bookmaking import render
-from helpers.bookmaking.book import Book, parameterised, write_atomically
+from helpers.bookmaking.book import (
+    Book,
+    BuildError,
+    UsageError,
+    parameterised,
+    parse_assignments,
+    read_parameters,
+    with_parameters,
+    write_atomically,
+)
 from helpers.bookmaking.cli import main
 from helpers.bookmaking.closure import imported
-from helpers.bookmaking.errors import BuildError, UsageError
 from helpers.bookmaking.execute import Result, digest, execute_book, kernel_environment
+from helpers.bookmaking.landing import status_tables
 from helpers.bookmaking.myst import MISSING, Myst
 from helpers.bookmaking.page import chapter_page, figure_apart, folded
-from helpers.bookmaking.parameters import parse_assignments, read_parameters, with_parameters
 from helpers.bookmaking.render import render_book, stage_book
 from helpers.bookmaking.report import with_captions
-from helpers.bookmaking.tables import status_tables
 
 RECORD = {
     "seconds": 75.4,
