@@ -5,7 +5,6 @@ from __future__ import annotations
 import browser_checks as checks
 import page_checks
 import pytest
-from test_pages import site  # noqa: F401
 
 VIEWS = {
     "desktop, light": {"theme": "light", "size": checks.DESKTOP},
@@ -23,7 +22,7 @@ def browser():
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_pages_pass_in_a_browser(site, browser, view):  # noqa: F811
+def test_pages_pass_in_a_browser(site, browser, view):
     problems = {}
     for page in page_checks.pages(site):
         visit = checks.Visit(browser, page, **VIEWS[view])
@@ -35,14 +34,14 @@ def test_pages_pass_in_a_browser(site, browser, view):  # noqa: F811
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_code_is_accessible(site, browser, view):  # noqa: F811
+def test_code_is_accessible(site, browser, view):
     (page,) = site.glob("notebooks/appendix/is-*.html")
     visit = checks.Visit(browser, page, **VIEWS[view])
     assert checks.is_accessible(visit, within_code=True) == []
     visit.close()
 
 
-def test_the_keyboard_reaches_search_navigation_and_solutions(site, browser):  # noqa: F811
+def test_the_keyboard_reaches_search_navigation_and_solutions(site, browser):
     (page,) = site.glob("notebooks/prices/a-market-*.html")
     visit = checks.Visit(browser, page, **VIEWS["desktop, light"])
     assert checks.keyboard_reaches(visit) == {"search", "navigation", "collapsed solution"}

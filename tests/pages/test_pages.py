@@ -7,9 +7,6 @@ import re
 import page_checks as checks
 import pytest
 
-from helpers.bookmaking.execute import only_build
-from helpers.bookmaking.render import render_book
-
 PAGE = """<html><head><title>T</title><script src="_static/a.js"></script>
 <link rel="canonical" href="https://a.b/page.html"><meta property="og:url"
 content="https://a.b/page.html"><meta property="og:title" content="T">
@@ -21,17 +18,6 @@ content="https://a.b/page.html"><meta property="og:title" content="T">
 OUTPUT = "<div class='cell_output'><pre>{}</pre></div>"
 
 every_check = pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
-
-
-@pytest.fixture(scope="module")
-def site(book, smoke_results):
-    """The book of the smoke run, as `make smoke` renders it."""
-    if failed := [name for name, result in smoke_results.items() if result.error]:
-        pytest.skip(f"not executed: {', '.join(failed)}")
-    html = book.build_directory / "html-smoke"
-    with only_build(book):
-        render_book(book, smoke_results.values(), html=html, work=book.build_directory / "render")
-    return html
 
 
 @every_check
