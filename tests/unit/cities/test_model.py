@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 from scipy.special import logsumexp
+from small_markets import covariances, small_series
 
-from helpers.cities.load import TwoSeries
-from helpers.cities.model import day_log_density, drift_basis, prepare, shared_shock_model
+from helpers.cities.model import day_log_density, drift_basis, prepare
 from helpers.data.columns import DataError
-
-
-def small_series(n_days=80):
-    """Two cities with campaigns, spend in B, two known days, and all days open."""
-    rng = np.random.default_rng(7)
-    event = np.full(n_days, None, dtype=object)
-    event[[5, 40]], event[20] = "fair", "cup"
-    ads = np.zeros((n_days, 2))
-    ads[10:20, 0], ads[50:60, 1] = 1, 20
-    sales = np.exp(rng.normal([7, 6], [0.2, 0.3], (n_days, 2)))
-    return TwoSeries(
-        pd.date_range("2023-01-02", periods=n_days), ("Ulm", "Bonn"), sales, ads, event
-    )
 
 
 def test_modes_are_orthonormal_without_level_and_line():
@@ -129,39 +114,6 @@ def test_a_days_log_density_is_that_of_two_dimensions():
             day_log_density(residual, shared, own_a, own_b, loading, xp=np),
             stats.multivariate_normal.logpdf(residual, cov=covariance),
         )
-
-
-@pytest.fixture(scope="module")
-def points():
-    """Data of 80 days, and six random points: values by name, log density without Jacobian."""
-    planted = np.zeros((80, 2))
-    planted[70:75] = 1
-    data = prepare(small_series(), planted=planted)
-    model = shared_shock_model(data)
-    named = [*model.free_RVs, *model.deterministics]
-    quick = {"mode": "FAST_COMPILE"}  # evaluated a few times only
-    values = model.compile_fn(model.replace_rvs_by_values(named), inputs=model.value_vars, **quick)
-    density = model.compile_logp(jacobian=False, **quick)
-    rng, start = np.random.default_rng(3), model.initial_point()
-    shaken = [
-        {name: value + 0.4 * rng.normal(size=value.shape) for name, value in start.items()}
-        for _ in range(6)
-    ]
-    names = [variable.name for variable in named]
-    dims = {name: model.named_vars_to_dims.get(name) or () for name in names}
-    by_name = [dict(zip(names, values(point), strict=True)) for point in shaken]
-    return SimpleNamespace(
-        data=data, by_name=by_name, log_density=[density(point) for point in shaken], dims=dims
-    )
-
-
-def covariances(v):
-    """Covariance of a day's residual for each type of day, from the text's definition."""
-    slope = np.array([1, v["loading"]])
-    quiet = v["day_sd"] ** 2 * np.outer(slope, slope) + np.diag(v["noise_sd"] ** 2)
-    shared = v["spike_sd"] ** 2 * np.outer(slope, slope)
-    own = v["own_spike_sd"] ** 2
-    return [quiet, quiet + shared, quiet + np.diag([own[0], 0]), quiet + np.diag([0, own[1]])]
 
 
 def test_log_density_is_that_of_the_equations(points):

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import arviz as az
 import numpy as np
-import pandas as pd
 import pymc as pm
 import pytest
 import xarray as xr
-from malformed import good_media_frame
 from pymc_extras.prior import Prior
 from scipy.stats import truncnorm
+from small_markets import config
 
 from helpers.media.draws import MixDraws, mix_draws
 from helpers.media.load import MediaData
@@ -20,56 +19,12 @@ from helpers.media.model import (
     build_media_mix,
     fit_media_mix,
     sample_prior,
-    spend_share_prior,
 )
 from helpers.media.refits import Refits
 from helpers.media.simulate import simulate_media_mix
 from helpers.notebook.claims import mean_interval
 
 PYTHON = {"mode": "FAST_COMPILE"}  # compiling would take longer than the tests
-
-LIKELIHOOD = Prior("TruncatedNormal", lower=0, sigma=Prior("HalfNormal", sigma=1), dims="date")
-
-
-def media(frame=None):
-    frame = good_media_frame() if frame is None else frame
-    frame["date"] = pd.to_datetime(frame["date"])
-    frame["hot"] = (np.arange(len(frame)) % 7 == 3).astype(float)
-    return MediaData(frame, "sales", ["tv", "radio"], ["promo", "hot"])
-
-
-def config(data):
-    return {
-        "intercept": Prior("Normal", mu=0.4, sigma=0.05),
-        "saturation_beta": spend_share_prior(data),
-        "gamma_control": Prior("Normal", mu=0, sigma=0.1, dims="control"),
-        "gamma_fourier": Prior("Laplace", mu=0, b=0.05, dims="fourier_mode"),
-        "likelihood": LIKELIHOOD,
-    }
-
-
-@pytest.fixture(scope="module")
-def split():
-    data = media()
-    return data.between(None, 100), data.between(100, None)
-
-
-@pytest.fixture(scope="module")
-def fitted(split):
-    """The model with prior draws in place of a posterior: nothing here needs a fit."""
-    mmm = build_media_mix(split[0], config(split[0]), l_max=4, yearly_modes=2)
-    prior = sample_prior(mmm, draws=12, seed=1)["prior"].to_dataset()
-    data = {name: mmm.model[name] for name in ("channel_data", "control_data", "target_data")}
-    constant = xr.Dataset(
-        {name: (mmm.model.named_vars_to_dims[name], v.get_value()) for name, v in data.items()}
-    )
-    mmm.idata = xr.DataTree.from_dict({"posterior": prior, "constant_data": constant})
-    return mmm
-
-
-@pytest.fixture(scope="module")
-def draws(fitted):
-    return mix_draws(fitted)
 
 
 def computed(mmm, *names):

@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
-from malformed import good_media_frame
 from pymc_extras.prior import Prior
 from pymc_marketing.metrics import crps
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
+from small_markets import config
 
-from helpers.media.load import MediaData
-from helpers.media.model import build_media_mix, spend_share_prior
-
-LIKELIHOOD = Prior("TruncatedNormal", lower=0, sigma=Prior("HalfNormal", sigma=1), dims="date")
-
-
-def media(frame=None):
-    frame = good_media_frame() if frame is None else frame
-    frame["date"] = pd.to_datetime(frame["date"])
-    frame["hot"] = (np.arange(len(frame)) % 7 == 3).astype(float)
-    return MediaData(frame, "sales", ["tv", "radio"], ["promo", "hot"])
-
-
-def config(data):
-    return {
-        "intercept": Prior("Normal", mu=0.4, sigma=0.05),
-        "saturation_beta": spend_share_prior(data),
-        "gamma_control": Prior("Normal", mu=0, sigma=0.1, dims="control"),
-        "gamma_fourier": Prior("Laplace", mu=0, b=0.05, dims="fourier_mode"),
-        "likelihood": LIKELIHOOD,
-    }
-
-
-@pytest.fixture(scope="module")
-def split():
-    data = media()
-    return data.between(None, 100), data.between(100, None)
+from helpers.media.model import build_media_mix
 
 
 def test_a_prior_without_dims_is_refused_where_the_library_takes_it(split):

@@ -10,50 +10,9 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.graph.replace import clone_replace
 from scipy import stats
+from small_markets import POPULATION, rows_of, small_panel
 
-from helpers.prices.load import as_price_panel
 from helpers.prices.model import elasticity_model, prepare_prices
-from helpers.prices.simulate import simulate_prices
-
-POPULATION = {
-    "alpha_intercept": 0.3,
-    "alpha_slope": 0.4,
-    "beta_intercept": -2.5,
-    "beta_slope": -0.7,
-    "alpha_sd": 0.5,
-    "beta_sd": 0.8,
-    "effect_correlation": -0.6,
-    "store_sd": 0.3,
-    "residual_sd": 0.4,
-}
-
-
-def small_panel(n_regions=4, income=True, **sizes):
-    sizes = {"stores": (1, 3), "n_weeks": 6} | sizes
-    frame = simulate_prices(n_regions, seed=3, **sizes).data
-    return as_price_panel(frame if income else frame.drop(columns="median_income"))
-
-
-def rows_of(panel, data, values):
-    """Design, mean and covariance of the rows when region and store effects are unknown."""
-    design = np.column_stack([np.ones(panel.region.size), panel.log_price - data.reference[0]])
-    income = data.arrays.get("income", np.zeros(len(data.regions)))
-    means = np.stack(
-        [
-            values[f"{name}_intercept"] + values.get(f"{name}_slope", 0) * income
-            for name in ("alpha", "beta")
-        ],
-        axis=-1,
-    )
-    sds = np.array([values["alpha_sd"], values["beta_sd"]])
-    effects = np.outer(sds, sds) * [
-        [1, values["effect_correlation"]],
-        [values["effect_correlation"], 1],
-    ]
-    covariance = (design @ effects @ design.T) * np.equal.outer(panel.region, panel.region)
-    covariance += values["store_sd"] ** 2 * np.equal.outer(panel.store, panel.store)
-    covariance += values["residual_sd"] ** 2 * np.eye(panel.region.size)
-    return design, means, effects, (design * means[panel.region]).sum(axis=1), covariance
 
 
 def rows_term(model, values):

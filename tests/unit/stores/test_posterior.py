@@ -15,7 +15,6 @@ from helpers.stores.posterior import (
     _expand,
     _start,
     fit_mean_field,
-    fit_structured,
     newton,
 )
 from helpers.stores.posterior import log_density as joint_density
@@ -23,26 +22,6 @@ from helpers.stores.simulate import simulate_stores
 from helpers.stores.svi import mean_field_start, whitened_log_density
 
 pytestmark = pytest.mark.usefixtures("single_precision")
-
-
-@pytest.fixture(scope="module")
-def market():
-    return simulate_stores(24, seed=3, n_days=400)
-
-
-@pytest.fixture(scope="module")
-def panel(market):
-    return as_store_panel(market.data)
-
-
-@pytest.fixture(scope="module")
-def cells(panel):
-    return count_cells(panel)
-
-
-@pytest.fixture(scope="module")
-def structured(cells):
-    return fit_structured(cells)
 
 
 def test_the_structured_posterior_holds_the_truth(market, cells, structured):

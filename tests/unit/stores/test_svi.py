@@ -11,10 +11,7 @@ import pytest
 from numpyro.infer.util import log_density
 
 from helpers.stores.cells import count_cells
-from helpers.stores.load import as_store_panel
 from helpers.stores.model import collapsed_model, mean_field, plain_model
-from helpers.stores.posterior import fit_structured
-from helpers.stores.simulate import simulate_stores
 from helpers.stores.svi import (
     _check_guide,
     cosine,
@@ -25,26 +22,6 @@ from helpers.stores.svi import (
 )
 
 pytestmark = pytest.mark.usefixtures("single_precision")
-
-
-@pytest.fixture(scope="module")
-def market():
-    return simulate_stores(24, seed=3, n_days=400)
-
-
-@pytest.fixture(scope="module")
-def panel(market):
-    return as_store_panel(market.data)
-
-
-@pytest.fixture(scope="module")
-def cells(panel):
-    return count_cells(panel)
-
-
-@pytest.fixture(scope="module")
-def structured(cells):
-    return fit_structured(cells)
 
 
 def random_values(start, seed):
