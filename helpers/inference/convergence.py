@@ -11,6 +11,11 @@ import xarray as xr
 
 from helpers.notebook.claims import Claims
 
+
+class NotConverged(AssertionError):
+    """A sampler has not passed, so nothing may be read from it."""
+
+
 #: The book's standard for a sampler: largest R-hat, least effective sample size.
 LARGEST_RHAT, LEAST_ESS = 1.01, 400
 
@@ -52,7 +57,7 @@ def require_converged(
     names: Sequence[str] | None = None,
     least_ess: float = LEAST_ESS,
 ) -> pd.Series:
-    """Stop a chapter unless the sampler passed; where claims are not enforced, say so.
+    """Raise ``NotConverged`` unless the sampler passed; where that is not enforced, say so.
 
     Parameters
     ----------
@@ -68,9 +73,11 @@ def require_converged(
     checks = idata if isinstance(idata, pd.Series) else diagnostics(idata, names)
     ess = min(checks["ess_bulk"], checks["ess_tail"])
     passed = checks["divergences"] == 0 and checks["rhat"] <= LARGEST_RHAT and ess >= least_ess
-    claim(
-        bool(passed),
+    line = (
         f"{what}: {checks['divergences']:.0f} divergences, R-hat at most {checks['rhat']:.3f}, "
-        f"effective sample size at least {ess:.0f}",
+        f"effective sample size at least {ess:.0f}"
     )
+    if claim.sampler and not passed:
+        raise NotConverged(line)
+    claim(bool(passed), line)
     return checks

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.inference.convergence import diagnostics, require_converged
-from helpers.notebook.claims import ClaimError, Claims
+from helpers.inference.convergence import NotConverged, diagnostics, require_converged
+from helpers.notebook.claims import Claims
 
 
 def test_diagnostics_are_the_worst_over_the_named_variables():
@@ -39,6 +39,7 @@ def test_a_fit_that_does_not_pass_stops_the_chapter(name, value):
     good = pd.Series({"rhat": 1.0, "ess_bulk": 900.0, "ess_tail": 800.0, "divergences": 0})
     bad = good.where(good.index != name, value)
     assert require_converged(good, "model", claim=Claims(True)) is good
-    with pytest.raises(ClaimError, match=r"model: .*divergences, R-hat"):
-        require_converged(bad, "model", claim=Claims(True))
+    for enforced in (True, "sampler"):
+        with pytest.raises(NotConverged, match=r"model: .*divergences, R-hat"):
+            require_converged(bad, "model", claim=Claims(enforced))
     require_converged(bad, "model", claim=Claims(False))
