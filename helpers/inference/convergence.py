@@ -49,6 +49,12 @@ def diagnostics(idata: xr.DataTree, names: Sequence[str] | None = None) -> pd.Se
     )
 
 
+def has_passed(checks: pd.Series, least_ess: float = LEAST_ESS) -> bool:
+    """Whether :func:`diagnostics` are as good as the book asks."""
+    ess = min(checks["ess_bulk"], checks["ess_tail"])
+    return bool(checks["divergences"] == 0 and checks["rhat"] <= LARGEST_RHAT and ess >= least_ess)
+
+
 def require_converged(
     idata: xr.DataTree | pd.Series,
     what: str,
@@ -72,12 +78,23 @@ def require_converged(
     """
     checks = idata if isinstance(idata, pd.Series) else diagnostics(idata, names)
     ess = min(checks["ess_bulk"], checks["ess_tail"])
-    passed = checks["divergences"] == 0 and checks["rhat"] <= LARGEST_RHAT and ess >= least_ess
+    passed = has_passed(checks, least_ess)
     line = (
         f"{what}: {checks['divergences']:.0f} divergences, R-hat at most {checks['rhat']:.3f}, "
         f"effective sample size at least {ess:.0f}"
     )
+    require_passed(bool(passed), line, claim=claim)
+    return checks
+
+
+def require_passed(passed: bool, line: str, *, claim: Claims) -> None:
+    """Raise ``NotConverged`` unless a fit without chains passed its check, or say so.
+
+    Parameters
+    ----------
+    passed, line, claim : bool, str and Claims
+        The check, what it found, and the chapter's claims.
+    """
     if claim.sampler and not passed:
         raise NotConverged(line)
-    claim(bool(passed), line)
-    return checks
+    claim(passed, line)

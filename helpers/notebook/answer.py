@@ -27,6 +27,16 @@ def say(text: str) -> None:
     display(Shown(text, f"<p>{escape(text)}</p>"))
 
 
+def figures(value: float, digits: int = 3) -> str:
+    """A number in plain figures, ``12,300`` and never ``1.23e+04``."""
+    return f"{float(f'{value:.{digits}g}'):,.12g}"
+
+
+def with_interval(mean: float, lower: float, upper: float, digits: int = 3) -> str:
+    """A mean and its interval in words, ``2.03 (1.84 to 2.21)``."""
+    return f"{figures(mean, digits)} ({figures(lower, digits)} to {figures(upper, digits)})"
+
+
 def own_answer(
     *,
     question: str,
