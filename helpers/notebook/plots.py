@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from helpers.notebook.claims import INTERVAL
-from helpers.notebook.style import CITY_STYLES, COLOURS, WIDTH
+from helpers.notebook.style import CITY_STYLES, COLOURS, WIDTH, short_name
 
 
 def _date_axis(axes) -> None:
@@ -83,7 +83,7 @@ def plot_two_series(
                 label="sales",
             )
             axes.plot(days, np.asarray(fitted)[:, c], color=style["color"], label="model")
-        axes.set_title(cities[c], loc="left")
+        axes.set_title(short_name(cities[c], 60), loc="left")
         axes.set_ylabel(unit)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
@@ -340,6 +340,7 @@ def _draw_graph(nodes, places, texts_of):
             "linestyle": "--" if node.kind == "computed" else "-",
         }
         text = axes.text(0, 0, texts_of[name], ha="center", va="center", bbox=box, zorder=3)
+        text.set_parse_math(True)  # labels are the chapter's, never a reader's names
         texts.append(text)
     plates = {}
     for plate in dict.fromkeys(node.plate for node in nodes.values() if node.plate):

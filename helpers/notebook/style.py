@@ -69,10 +69,24 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def set_style() -> None:
-    """Set the book's figure style; in a notebook, draw SVG whose bytes do not change."""
-    mpl.rcParams.update(_STYLE)
+def set_style(data_path: object = None) -> None:
+    """Set the book's figure style; in a notebook, draw SVG whose bytes do not change.
+
+    Parameters
+    ----------
+    data_path : object
+        A chapter's ``DATA_PATH``: names from a reader's file may hold ``$``, which is then no
+        mathematics.
+    """
+    mpl.rcParams.update(_STYLE | {"text.parse_math": data_path is None})
     if InteractiveShell.initialized():
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def short_name(name: object, letters: int = 28) -> str:
+    """A name for a plot: one that is too long loses its middle, for many differ at the end."""
+    text = str(name)
+    half = (letters - 1) // 2
+    return text if len(text) <= letters else f"{text[:half]}…{text[-half:]}"

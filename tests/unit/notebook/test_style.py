@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
+import pytest
 from matplotlib.colors import same_color
 
 from helpers.notebook.plots import plot_two_series
-from helpers.notebook.style import CITY_STYLES, COLOURS
+from helpers.notebook.style import CITY_STYLES, COLOURS, set_style, short_name
 
 N = 20
 
@@ -30,3 +33,26 @@ def test_two_series_with_a_fit():
     assert labels(first) == ["sales", "model"]
     assert same_color(first.lines[0].get_color(), COLOURS["data"])
     np.testing.assert_array_equal(first.lines[1].get_ydata(), SALES[:, 0] + 1)
+
+
+HOSTILE = ("cost_{x", "US$ (A$)", "😀 $\\frac{$", "مدينة", "x" * 300)
+
+
+@pytest.fixture
+def own_style():
+    set_style("their file")
+    yield
+    set_style()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_of_a_readers_file_can_be_drawn(own_style, name):
+    figure = plot_two_series(DATES, SALES, cities=(name, "$$"))
+    figure.savefig(BytesIO(), format="svg")
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == [short_name(name, 60), "$$"]
+
+
+def test_a_long_name_keeps_both_ends():
+    assert short_name("store 12") == "store 12"
+    assert short_name("a" * 40 + "b" * 40, 11) == "aaaaa…bbbbb"
