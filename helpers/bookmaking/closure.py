@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -37,8 +38,13 @@ def imported(root: Path, cells: Iterable[str]) -> list[Path]:
             continue
         files[name] = path
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting |= {*modules_named(ast.parse(path.read_text()), package), name.rpartition(".")[0]}
+        waiting |= {*_named_in(path.read_text(), package), name.rpartition(".")[0]}
     return sorted(files.values())
+
+
+@cache  # chapters share most modules
+def _named_in(source: str, package: str) -> frozenset[str]:
+    return frozenset(modules_named(ast.parse(source), package))
 
 
 def modules_named(tree: ast.AST, package: str) -> Iterator[str]:
