@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from pymc_marketing.mmm import MMM
+from scipy.sparse.csgraph import connected_components
 from scipy.special import log_ndtr, ndtri_exp
 from scipy.stats import norm
 
-from helpers.media.load import PERIOD_DAYS, MediaData
+from helpers.media.load import COLLINEAR, PERIOD_DAYS, MediaData
 from helpers.media.transforms import media_contribution
+
+
+class Parts(NamedTuple):
+    """Components of the mean, (draws, periods), and of media, (draws, periods, channels).
+
+    Media have no names here: a reader's channel may be called ``baseline``.
+    """
+
+    media: np.ndarray
+    baseline: np.ndarray
+    season: np.ndarray
+    controls: np.ndarray
+
+    @property
+    def location(self) -> np.ndarray:
+        """Their sum, the centre of the truncated normal, (draws, periods)."""
+        return self.media.sum(axis=-1) + self.baseline + self.season + self.controls
 
 
 @dataclass(frozen=True)
@@ -65,21 +84,20 @@ class MixDraws:
             l_max=self.l_max,
         )[:, len(before) :]
 
-    def parts(self, data: MediaData, history: MediaData | None = None) -> dict[str, np.ndarray]:
-        """Components of the mean, each (draws, periods): channels, baseline, season, controls."""
-        media = self.media(data, history)
+    def parts(self, data: MediaData, history: MediaData | None = None) -> Parts:
+        """Components of the mean."""
         modes = np.arange(1, self.waves.shape[1] // 2 + 1)
         angle = 2 * np.pi * data.dates.dayofyear.to_numpy()[:, None] / 365.25 * modes
-        return {
-            **{name: media[:, :, c] for c, name in enumerate(data.channels)},
-            "baseline": np.repeat(self.baseline[:, None], len(data), axis=1),
-            "season": self.waves @ np.hstack([np.sin(angle), np.cos(angle)]).T,
-            "controls": self.controls @ data.frame[data.controls].to_numpy(float).T,
-        }
+        return Parts(
+            media=self.media(data, history),
+            baseline=np.repeat(self.baseline[:, None], len(data), axis=1),
+            season=self.waves @ np.hstack([np.sin(angle), np.cos(angle)]).T,
+            controls=self.controls @ data.frame[data.controls].to_numpy(float).T,
+        )
 
     def location(self, data: MediaData, history: MediaData | None = None) -> np.ndarray:
         """Centre of the truncated normal, shape (draws, periods): the sum of all parts."""
-        return sum(self.parts(data, history).values())
+        return self.parts(data, history).location
 
     def expected(self, location: np.ndarray) -> np.ndarray:
         """Mean of the truncated normal: above its centre, for sales are not negative."""
@@ -134,3 +152,23 @@ def in_table_units(
         noise_sd=sales * values("y_sigma"),
         l_max=l_max,
     )
+
+
+def run_together(spend: np.ndarray) -> list[list[int]]:
+    """Channels by position, in groups that no data like these tell apart.
+
+    Parameters
+    ----------
+    spend : array, shape (periods, channels)
+        Channels whose spends correlate by more than ``COLLINEAR``, also by way of a third one,
+        are one group.
+
+    Returns
+    -------
+    list of list of int
+        Each channel in one group, most of them alone.
+    """
+    with np.errstate(invalid="ignore"):  # a channel that never ran
+        alike = np.abs(np.corrcoef(spend, rowvar=False)).reshape(2 * [spend.shape[1]]) > COLLINEAR
+    n, group = connected_components(alike)
+    return [np.flatnonzero(group == g).tolist() for g in range(n)]

@@ -25,6 +25,7 @@ from pytensor.xtensor import as_xtensor
 from helpers.data.columns import DataError, listed
 from helpers.inference.sampling import cores_for
 from helpers.media.load import histories, refuse_unequal
+from helpers.media.transforms import media_contribution
 from helpers.notebook.claims import INTERVAL, mean_interval
 
 #: Priors on the log scale. "alone" has the spread that "mean" and "sd" give to one market.
@@ -44,12 +45,7 @@ HYPERPRIORS: dict[str, Any] = {
 
 _POOLING = ("partial", "complete", "no")
 _STRUCTURES = ("independent", "lkj")
-_KINDS = {
-    "contribution": "channel_contribution",
-    "roas": "contribution_over_spend",
-    "marginal roas": "marginal_contribution_over_spend",
-    "effect": "saturation_beta",
-}
+_KINDS = ("contribution", "roas", "marginal roas", "effect")
 _OURS = ("dims", "adstock", "saturation", "scaling", "link")
 
 
@@ -473,17 +469,34 @@ class HierarchicalMMM:
         """
         _refuse_unknown([channel], self.channel_columns, "channel")
         _one_of("kind", kind, _KINDS)
-        if "roas" in kind:
-            values = getattr(self.mmm.incrementality, _KINDS[kind])(frequency="all_time")
-            values = values.sel(channel=channel)
-        else:
-            posterior = self.idata["posterior"].to_dataset().sel(channel=channel)
-            values = posterior[_KINDS[kind]] * float(self.mmm.scalers["_target"])
-            values = values.sum("date") if "date" in values.dims else values
-        values = values.stack(sample=("chain", "draw"))
-        if self.hierarchy_column not in values.dims:
-            values = values.expand_dims({self.hierarchy_column: self.markets})
-        return values.transpose("sample", self.hierarchy_column).to_numpy()
+        posterior = self.idata["posterior"].to_dataset().sel(channel=channel)
+        posterior = posterior.stack(sample=("chain", "draw"))
+        effect = posterior["saturation_beta"] * float(self.mmm.scalers["_target"])
+        if self.hierarchy_column not in effect.dims:
+            effect = effect.expand_dims({self.hierarchy_column: self.markets})
+        effect = effect.transpose("sample", self.hierarchy_column).to_numpy()
+        if kind == "effect":
+            return effect
+        column = self.channel_columns.index(channel)
+        spend = self.arrays["channel_data"][..., column]
+        if kind != "contribution":  # what is carried beyond the end was paid for, too
+            spend = np.vstack([spend, np.zeros((self.adstock_max_lag - 1, spend.shape[1]))])
+        alpha, lam = (
+            np.broadcast_to(posterior[name].to_numpy()[:, None], effect.shape)
+            for name in ("adstock_alpha", "saturation_lam")
+        )
+
+        def total(factor):
+            pressure = factor * spend / self.arrays["channel_scale"][column]
+            weeks = media_contribution(
+                pressure, alpha=alpha, lam=lam, beta=effect, l_max=self.adstock_max_lag
+            )
+            return weeks.sum(axis=1)
+
+        if kind == "contribution":
+            return total(1)
+        spent = np.where(spend.any(axis=0), spend.sum(axis=0), np.nan)  # none where it never ran
+        return total(1) / spent if kind == "roas" else (total(1.01) - total(1)) / (0.01 * spent)
 
     def get_market_effects(
         self, channel: str, markets: list[str] | None = None, *, kind: str = "contribution"
@@ -509,20 +522,27 @@ class HierarchicalMMM:
 
         _refuse_unknown(markets, self.markets, "market")
         channels = channels or self.market_specific_channels or self.channel_columns
-        draws = {c: pd.DataFrame(self.effect_draws(c, kind)) for c in channels}
-        draws = pd.concat(draws, names=["channel"]).set_axis(self.markets, axis=1)
-        width, height = figsize
+        values = np.stack([self.effect_draws(c, kind) for c in channels])  # channel, draw, market
+        channel, _, in_market = np.indices(values.shape).reshape(3, -1)
+        frame = {
+            "value": values.ravel(),
+            "market": np.array(self.markets)[in_market],
+            "channel": np.array(channels)[channel],
+        }
+        wrap, (width, height) = min(3, len(channels)), figsize
+        height /= -(-len(channels) // wrap)  # of a panel
         grid = sns.catplot(
-            draws.melt(var_name="market", ignore_index=False).reset_index(),
+            pd.DataFrame(frame),
             x="value",
             y="market",
             col="channel",
+            col_wrap=wrap,
             order=markets,
             kind="point",
             errorbar=("pi", 100 * INTERVAL),
             linestyle="none",
             height=height,
-            aspect=width / height / len(channels),
+            aspect=width / height / wrap,
         )
         grid.set_titles("{col_name}", loc="left")
         grid.set_axis_labels(unit or kind, "")

@@ -135,8 +135,9 @@ class Refits:
         wide = self.widened(data)
         sizes = {"l_max": l_max, "yearly_modes": yearly_modes}
         self.model = refit_model(wide, self.arrays(wide), model_config, **sizes)
+        names = self.model.named_vars  # without a season there are no waves
         self._compiled = nutpie.compile_pymc_model(
-            self.model, backend="numba", var_names=PARAMETERS
+            self.model, backend="numba", var_names=[n for n in PARAMETERS if n in names]
         )
         self._used = {variable.name for variable in self._compiled.shared_var_keys}
         gc.collect()
@@ -150,13 +151,14 @@ class Refits:
         basis: np.ndarray | None = None,
     ) -> MediaData:
         """Data with spend of a placebo and waves of a drift (periods, modes), 0 unless given."""
-        waves = [f"drift {j}" for j in range(1, self.drift_modes + 1)]
+        mark = "'" * max(len(name) for name in data.frame)  # longer than a column's name
+        waves = [f"drift {j}{mark}" for j in range(1, self.drift_modes + 1)]
         extra = pd.DataFrame(0.0 if basis is None else basis, index=data.frame.index, columns=waves)
-        frame = data.frame.assign(placebo=0.0 if placebo is None else placebo)
+        extra[empty := f"placebo{mark}"] = 0.0 if placebo is None else placebo
         return replace(
             data,
-            frame=pd.concat([frame, extra], axis=1),
-            channels=[*data.channels, "placebo"],
+            frame=pd.concat([data.frame, extra], axis=1),
+            channels=[*data.channels, empty],
             controls=[*data.controls, *waves],
         )
 

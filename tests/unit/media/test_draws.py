@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytest
 import xarray as xr
 from pymc_extras.prior import Prior
 from scipy.stats import truncnorm
-from small_markets import config
+from small_markets import config, media
 
-from helpers.media.draws import MixDraws, mix_draws
+from helpers.media.draws import MixDraws, mix_draws, run_together
 from helpers.media.load import MediaData
 from helpers.media.model import (
     build_media_mix,
@@ -44,9 +46,9 @@ def test_draws_in_money_are_the_librarys_own(fitted, draws, split):
     parts = draws.parts(split[0])
     np.testing.assert_allclose(draws.media(split[0]), library[names[0]], atol=1e-8)
     np.testing.assert_allclose(draws.location(split[0]), sales * library["mu"], rtol=1e-9)
-    np.testing.assert_allclose(parts["season"], sales * library[names[2]], atol=1e-6)
+    np.testing.assert_allclose(parts.season, sales * library[names[2]], atol=1e-6)
     controls = sales * library["control_contribution"].sum("control")
-    np.testing.assert_allclose(parts["controls"], controls, atol=1e-8)
+    np.testing.assert_allclose(parts.controls, controls, atol=1e-8)
 
 
 def test_carry_over_is_the_librarys_own(fitted, draws, split):
@@ -84,6 +86,53 @@ def test_predictions_of_y_are_no_money_and_ours_are(fitted, draws, split):
     assert ours.min() >= 0
 
 
+OWN_NAMES = ["baseline", "season", "total", "controls", "channel", "$$", "placebo", "drift 1"]
+
+
+def test_names_of_channels_are_never_the_models_own(split):
+    """The same model under other names has the same parts, and a placebo has a place of its own."""
+    data = media()
+    for first in range(0, len(OWN_NAMES), 2):
+        names = OWN_NAMES[first : first + 2]
+        renamed = data.frame.rename(columns=dict(zip(data.channels, names, strict=True)))
+        hostile = replace(data, frame=renamed, channels=names)
+        both = []
+        for named in (data, hostile):
+            mmm = build_media_mix(named, config(named), l_max=4, yearly_modes=2)
+            sample_prior(mmm, draws=5, seed=1)
+            both.append(mix_draws(mmm, "prior").parts(named))
+        for plain, ours in zip(*both, strict=True):
+            np.testing.assert_allclose(plain, ours)
+        assert not np.allclose(both[1].media.sum(axis=(0, 1)), both[1].baseline.sum())
+        wide = Refits.widened(SimpleNamespace(drift_modes=2), hostile, placebo=np.ones(len(data)))
+        assert wide.spend.shape == (len(data), 3) and (wide.spend[:, -1] == 1).all()
+        np.testing.assert_array_equal(wide.spend[:, :2], data.spend)
+
+
+def test_a_channel_called_baseline_keeps_its_return():
+    """The truth is planted: 2, 1 and a baseline of 1000 that must not become the channel's."""
+    rng = np.random.default_rng(3)
+    spend = rng.gamma(2.0, [150.0, 60.0], (110, 2))
+    sales = 1000 + 2 * spend[:, 0] + spend[:, 1] + rng.normal(0, 20, 110)
+    frame = pd.DataFrame(spend, columns=["baseline", "$$"]).assign(sales=sales)
+    frame["date"] = pd.date_range("2021-01-03", periods=110, freq="W")
+    data = MediaData(frame, "sales", ["baseline", "$$"], [])
+    priors = config(data) | {"intercept": Prior("Normal", mu=0.5, sigma=0.2)}
+    mmm = build_media_mix(data, priors, l_max=2, yearly_modes=0)
+    fit_media_mix(mmm, draws=100, tune=200, chains=1, seed=1)
+    parts = mix_draws(mmm).parts(data)
+    returns = parts.media.sum(axis=1).mean(axis=0) / spend.sum(axis=0)
+    np.testing.assert_allclose(returns, [2, 1], atol=0.5)
+    assert parts.baseline.mean() == pytest.approx(1000, rel=0.2)
+
+
+def test_channels_that_run_together_are_one_group():
+    spend = np.random.default_rng(1).gamma(2.0, 1.0, (60, 4))
+    spend[:, 2], spend[:, 3] = 3 * spend[:, 0], 0
+    assert run_together(spend) == [[0, 2], [1], [3]]
+    assert run_together(spend[:, :1]) == [[0]]
+
+
 def test_no_controls_and_no_season(split):
     bare = split[0].without(["promo", "hot"])
     mmm = build_media_mix(bare, config(bare), yearly_modes=0)
@@ -92,7 +141,7 @@ def test_no_controls_and_no_season(split):
     sample_prior(mmm, draws=5, seed=1)
     prior = mix_draws(mmm, "prior")
     assert prior.location(bare).shape == (5, 100)
-    assert not prior.parts(bare)["controls"].any()
+    assert not prior.parts(bare).controls.any()
 
 
 def test_intervals_reduce_the_draws_and_not_the_last_axis():

@@ -95,18 +95,29 @@ def test_effects_are_frames_with_the_books_interval(fitted, data):
     assert effects.T.to_numpy() == pytest.approx(mean_interval(fitted.effect_draws("tv", "effect")))
     some = fitted.get_market_effects("tv", ["market 03"], kind="effect")
     assert some.equals(effects.loc[["market 03"]])
-    X, y = data
-    contribution = fitted.effect_draws("tv", "contribution").mean(axis=0)
-    assert (contribution > 0).all() and (contribution < y.groupby(X["market"]).sum()).all()
+    contribution = fitted.effect_draws("tv", "contribution")
+    library = draws_of(fitted.idata, "channel_contribution").sum(axis=1)[..., 0]
+    np.testing.assert_allclose(contribution, data[1].max() * library, rtol=1e-6)
 
 
-def test_roas_is_contribution_by_spend_and_its_margin_is_smaller(fitted, data):
-    spend = data[0].groupby("market")["tv"].sum().to_numpy()
-    roas = fitted.get_market_effects("tv", kind="roas")["mean"].to_numpy()
-    by_hand = fitted.effect_draws("tv", "contribution").mean(axis=0) / spend
-    assert roas == pytest.approx(by_hand, rel=0.05)  # theirs adds what is carried beyond the end
-    margin = fitted.get_market_effects("tv", kind="marginal roas")["mean"].to_numpy()
-    assert (margin < roas).all() and (margin > 0).all()
+def test_returns_are_the_librarys_own(fitted):
+    for kind, name in (("roas", "contribution"), ("marginal roas", "marginal_contribution")):
+        ours = fitted.get_market_effects("tv", kind=kind)["mean"].to_numpy()
+        theirs = getattr(fitted.mmm.incrementality, f"{name}_over_spend")(frequency="all_time")
+        theirs = theirs.sel(channel="tv").mean(("chain", "draw")).to_numpy().ravel()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_a_channel_that_never_ran_in_a_market_has_no_return_there(fitted):
+    spend = fitted.mmm.model["channel_data"]
+    written = spend.get_value()
+    try:
+        spend.set_value(written * np.array([0, 1, 1])[:, None])
+        roas = fitted.effect_draws("tv", "roas")
+        assert np.isnan(roas[:, 0]).all() and not np.isnan(roas[:, 1:]).any()
+        assert not fitted.effect_draws("tv", "contribution")[:, 0].any()
+    finally:
+        spend.set_value(written)
 
 
 def test_pooling_factor_by_definition():
