@@ -142,7 +142,8 @@ def simulate_two_cities(
     sales = mean + rng.normal(size=(n_days, 2)) * np.asarray(truth.noise_sd)
 
     event = np.full(n_days, None, dtype=object)
-    event[shared_days[: truth.n_known_days]] = "known day"
+    for number, known in enumerate(shared_days[: truth.n_known_days], start=1):
+        event[known] = f"known day {number}"  # each has a size of its own, hence a name
     data = pd.DataFrame(
         {
             "date": np.repeat(dates, 2),
