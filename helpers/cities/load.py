@@ -11,18 +11,25 @@ import pandas as pd
 
 from helpers.data.columns import (
     DataError,
-    check_calendar,
+    DataWarning,
+    check_groups,
+    check_steps,
     check_unique,
     listed,
+    note,
     numbers,
-    parse_dates,
-    require_columns,
+    refuse,
+    take_columns,
     text,
 )
+from helpers.data.dates import parse_dates
 from helpers.data.readers import read_table
 
 #: Fewest days that both cities must share: eight weeks of a weekly pattern and a little more.
 _MIN_DAYS = 60
+
+#: What is written in lower case where there is no event.
+_NO_EVENT = frozenset({"0", "false", "none", "no", "nan", "na", "n/a", "null", "-", "nein", "kein"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +50,7 @@ def load_two_cities(path: str | Path, *, cities: Sequence[str] | None = None) ->
     Parameters
     ----------
     path, cities : str or pathlib.Path, and pair of str
-        CSV or Parquet file as :func:`as_two_series` takes it, and two of its cities.
+        A file as :func:`as_two_series` takes it, and two of its cities.
 
     Returns
     -------
@@ -59,7 +66,7 @@ def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -
     Parameters
     ----------
     frame, cities : pandas.DataFrame and pair of str
-        ``date`` (daily, YYYY-MM-DD), ``city``, ``sales`` (blank on closed days), optional ``ads``
+        ``date`` (daily), ``city``, ``sales`` (blank on closed days), optional ``ads``
         (0/1 or spend) and ``event`` (a known day's name); two of its cities, if it has more.
 
     Returns
@@ -67,18 +74,22 @@ def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -
     TwoSeries
         In the units of the table; a table that cannot be used raises a DataError.
     """
-    require_columns(frame, ["date", "city", "sales"])
-    if not frame.index.is_unique:
-        frame = frame.reset_index(drop=True)
-    frame, cities = _choose_cities(frame, cities)
-    frame = frame.assign(date=parse_dates(frame))
+    frame = take_columns(frame, ["date", "city", "sales"], ["ads", "event"])
+    frame = frame.assign(city=text(frame, "city"))
+    cities = _choose_cities(frame, cities)
+    frame["date"] = parse_dates(frame)
     check_unique(frame)
-    frame["sales"] = numbers(frame, "sales", negative="set refunds to 0 or drop them")
+    frame["sales"] = numbers(frame, "sales")
+    check_groups(frame.pivot(index="date", columns="city", values="sales"), "city", "sales", cities)
+    frame = frame[frame["city"].isin(cities)]
+    refunds = "set refunds to 0 or drop them"
+    refuse(frame, frame["sales"] < 0, "sales", "negative value{s}", refunds, ("date", "city"))
     if "ads" in frame:
         frame["ads"] = numbers(
             frame, "ads", blank="write 0 where no ads ran", negative="write 0 where no ads ran"
         )
-    check_calendar(frame)
+    closed = "add a row for each day, with sales blank on days when a city was closed"
+    check_steps(frame, group="city", mend=closed)
 
     dates, dropped = _common_period(frame, cities)
     wide = frame.pivot(index="date", columns="city").loc[dates]
@@ -89,14 +100,14 @@ def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -
         _check_ads(ads[~np.isnan(sales).any(axis=1)], cities)
     event = np.full(len(dates), None, dtype=object)
     if "event" in frame:
-        named = wide["event"][cities[0]].fillna(wide["event"][cities[1]])
-        event[named.notna()] = named.dropna().astype(str)
+        named = _events(wide["event"])
+        named = named[cities[0]].fillna(named[cities[1]])
+        event[named.notna()] = named.dropna()
     return TwoSeries(dates, cities, sales, ads, event, dropped)
 
 
 def _choose_cities(frame, cities):
-    """Rows of the two cities, and their names."""
-    frame = frame.assign(city=text(frame, "city"))
+    """Names of the two cities."""
     present = sorted(frame["city"].unique())
     if cities is None:
         if len(present) != 2:
@@ -113,7 +124,27 @@ def _choose_cities(frame, cities):
             raise DataError(f"CITIES: {city!r} is not in column city; use {listed(present)}")
     if cities[0] == cities[1]:
         raise DataError(f"CITIES: {cities[0]!r} twice; give two different ones")
-    return frame[frame["city"].isin(cities)], cities
+    return cities
+
+
+def _events(named: pd.DataFrame) -> pd.DataFrame:
+    """Names of special days, blank on all others."""
+    named = named.apply(lambda city: city.astype("string").str.strip())
+    plain = named.apply(lambda city: city.str.lower().str.removesuffix(".0"))
+    written = set(plain.stack())
+    if written & {"1", "true"} and written <= {"0", "1", "true", "false", ""}:
+        note("event: 1 is a day called event, 0 is an ordinary day")
+        named = named.where(~plain.isin(["1", "true"]), "event")
+    if nothing := sorted(written & _NO_EVENT):
+        note(f"event: {listed(map(repr, nothing))} are ordinary days")
+    named = named.where(~plain.isin([*_NO_EVENT, ""]), None)
+    often = named.stack().value_counts()
+    if len(often) and often.iloc[0] > len(named):
+        raise DataError(
+            f"event: {often.index[0]!r} on {often.iloc[0]} of {named.size} city-days; "
+            "leave ordinary days blank"
+        )
+    return named.astype(object).where(named.notna(), None)
 
 
 def _common_period(frame, cities):
@@ -156,6 +187,12 @@ def _check_sales(sales, dates, cities):
 
 def _check_ads(ads, cities):
     """``ads`` on the days when both cities were open; a city without any is a control."""
+    if ads.any() and ((ads > 0) == (ads[:, :1] > 0)).all():
+        note(
+            f"ads ran in {cities[0]} and {cities[1]} on the same days only: a shock that both "
+            "share and what the ads did cannot be told apart here",
+            DataWarning,
+        )
     if not ads.any():
         raise DataError(
             f"ads: never on in {cities[0]} or {cities[1]} while both cities are open; "

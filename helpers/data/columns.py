@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-_ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
-
 
 class DataError(ValueError):
-    """A reader's data cannot be used as they are; the message says how to mend them."""
+    """A reader's data cannot be used as they are; the message says what to do about it."""
+
+
+class DataNote(UserWarning):
+    """What was done to read a file."""
+
+
+class DataWarning(UserWarning):
+    """What a reader must know before believing an answer."""
+
+
+def note(message: str, category: type[Warning] = DataNote) -> None:
+    """Tell the reader what was done; a report lists it."""
+    warnings.warn(message, category, stacklevel=2)
 
 
 def listed(names: Sequence, limit: int = 10) -> str:
@@ -31,6 +45,12 @@ def _shown(value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _quoted(value) -> str:
+    """A value as it is written, in quotes unless it is a number."""
+    is_word = isinstance(value, str) and not re.fullmatch(r"-?(\d+(\.\d+)?|inf)", value)
+    return repr(value) if is_word else str(value)
+
+
 def refuse(
     frame: pd.DataFrame,
     bad: pd.Series,
@@ -39,7 +59,7 @@ def refuse(
     mend: str,
     keys: Sequence[str] = (),
 ) -> None:
-    """Raise if a row is ``bad``: the column, how many, the first one with its place, the mend.
+    """Raise if a row is ``bad``: the column, how many, the first one with its place, what to do.
 
     ``{s}`` in ``kind`` takes the plural; ``keys``, parsed dates and groups, say where a value is.
     """
@@ -47,7 +67,7 @@ def refuse(
         return
     label = bad.idxmax()
     value = frame.at[label, column]
-    shown = "" if pd.isna(value) else f" {value!r}" if isinstance(value, str) else f" {value}"
+    shown = "" if pd.isna(value) else f" {_quoted(value)}"
     if keys:
         date, *groups = keys
         place = f"on {frame.at[label, date]:%Y-%m-%d}"
@@ -64,25 +84,41 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
         noun, mend = ("column", "it") if len(missing) == 1 else ("columns", "them")
         raise DataError(
             f"{', '.join(missing)}: {noun} missing (present: {listed(frame.columns)}); "
-            f"rename or add {mend}"
+            f"rename or add {mend}, or say --column {missing[0]}=NAME"
         )
 
 
-def parse_dates(frame: pd.DataFrame, column: str = "date") -> pd.Series:
-    """Dates of a column, whole days without a time zone; a ``DataError`` for others."""
-    written = frame[column]
-    if isinstance(written.dtype, pd.DatetimeTZDtype):
-        dates = written.dt.tz_localize(None)
-    elif pd.api.types.is_datetime64_dtype(written.dtype):
-        dates = written
-    else:
-        text = written.astype("string").str.strip()
-        text = text.where(text.str.fullmatch(_ISO_DATE).fillna(False).astype(bool))
-        dates = pd.to_datetime(text, format="ISO8601", errors="coerce")
-    refuse(frame, dates.isna(), column, "unreadable date{s}", "write dates as YYYY-MM-DD")
-    within = dates != dates.dt.normalize()
-    refuse(frame, within, column, "time{s} within a day", "add sales up to one row a day")
-    return dates
+def _plain(name) -> str:
+    return re.sub(r"[\W_]+", "_", str(name).strip().casefold()) or str(name)
+
+
+def take_columns(
+    frame: pd.DataFrame, required: Sequence[str], optional: Sequence[str] = ()
+) -> pd.DataFrame:
+    """The known columns alone, with a number for each row; blanks and capitals are forgiven."""
+    known = [*required, *optional]
+    renamed: dict = {}
+    for name in known:
+        others = [c for c in frame.columns if c not in known and _plain(c) == _plain(name)]
+        if len(others) > (name not in frame.columns):
+            alike = listed([repr(c) for c in ([name] if name in frame.columns else []) + others])
+            raise DataError(f"{name}: columns of one name, {alike}; drop or rename all but one")
+        renamed |= dict.fromkeys(others, name)
+    if renamed:
+        taken = [f"{str(written)!r} as {name}" for written, name in renamed.items()]
+        note(f"columns taken: {listed(taken)}")
+    frame = frame.rename(columns=renamed)
+    require_columns(frame, required)
+    unknown = [str(c) for c in frame.columns if c not in known]
+    absent = [name for name in optional if name not in frame.columns]
+    for name in unknown:
+        if close := difflib.get_close_matches(_plain(name), absent, 1, 0.8):
+            raise DataError(f"{name}: unknown column, close to {close[0]}; rename or drop it")
+    if unknown:
+        note(f"columns not used: {listed(unknown)}")
+    if not frame.index.is_unique or not pd.api.types.is_integer_dtype(frame.index.dtype):
+        frame = frame.reset_index(drop=True)
+    return frame[[name for name in known if name in frame.columns]]
 
 
 def check_unique(frame: pd.DataFrame, keys: Sequence[str] = ("date", "city")) -> None:
@@ -98,29 +134,142 @@ def check_unique(frame: pd.DataFrame, keys: Sequence[str] = ("date", "city")) ->
 
 
 def text(frame: pd.DataFrame, column: str) -> pd.Series:
-    """Names in a column, none of them blank; a whole number carries no ``.0``."""
-    written = frame[column]
+    """Names in a column as they are written, none of them blank; 7.0 is 7 if all are whole."""
+    code, values = pd.factorize(frame[column], use_na_sentinel=False)
+    first = np.full(len(values), -1)
+    first[code[::-1]] = np.arange(code.size)[::-1]
+    # each value once, in its first row, so that an error names the right one
+    written = pd.Series(values, index=frame.index[first])
     if pd.api.types.is_float_dtype(written.dtype) and (written.dropna() % 1 == 0).all():
         written = written.astype("Int64")
-    names = written.astype("string").str.strip()
-    blank = names.isna() | (names == "")
-    refuse(frame, blank, column, "blank value{s}", f"write the {column} on every row")
-    return names.astype(str)
+    names = written.astype("string").str.strip().str.normalize("NFC")
+    if names.dropna().str.fullmatch(r"\d+\.0").all():
+        names = names.str.removesuffix(".0")
+    blank = (names.isna() | (names == "")).to_numpy()
+    if blank.any():
+        bad = pd.Series(blank[code], index=frame.index)
+        refuse(frame, bad, column, "blank value{s}", f"write the {column} on every row")
+    distinct = pd.Series(names.unique())
+    alike = distinct[distinct.str.casefold().duplicated(keep=False)]
+    if len(alike):
+        note(f"{column}: {listed(alike)} differ in capitals only and are kept apart", DataWarning)
+    return pd.Series(names.to_numpy(object)[code], index=frame.index).astype(str)
 
 
-def check_calendar(
-    frame: pd.DataFrame, keys: Sequence[str] = ("date", "city"), *, value: str = "sales"
+def check_steps(
+    frame: pd.DataFrame,
+    date: str = "date",
+    group: str | None = None,
+    *,
+    allowed: Sequence[int] | None = (1,),
+    mend: str | None = None,
+) -> int:
+    """Usual days between two rows of a group, one of ``allowed``; ``mend`` refuses gaps."""
+    frame = frame.sort_values([date] if group is None else [group, date])
+    steps = (frame[date] if group is None else frame.groupby(group)[date]).diff().dt.days.dropna()
+    if steps.empty:
+        raise DataError(f"{date}: one row; a model needs many")
+    usual = int(steps.mode().iloc[0])
+    if (allowed and usual not in allowed) or 28 <= usual <= 31:
+        name = {7: "a week", 30: "a month", 31: "a month"}.get(usual, f"{usual} days")
+        kinds = " or ".join({1: "days", 7: "weeks"}[n] for n in allowed or (1, 7))
+        raise DataError(
+            f"{date}: most rows are {name} apart; this chapter reads {kinds}: give each one a row"
+        )
+    odd = steps != usual
+    if odd.any() and mend:
+        label = odd.idxmax()
+        where = f"in {frame.at[label, group]} " if group else ""
+        before = frame.at[label, date] - pd.Timedelta(days=steps[label])
+        raise DataError(
+            f"{date}: {_count(odd.sum(), 'gap{s}')} (first {where}after {before:%Y-%m-%d}, "
+            f"{steps[label]:g} days instead of {usual}); {mend}"
+        )
+    return usual
+
+
+def check_groups(
+    wide: pd.DataFrame, group: str, value: str, among: Sequence[str] | None = None
 ) -> None:
-    """Refuse missing days between the first and the last of each group."""
-    date, group = keys
-    for name, dates in frame.groupby(group)[date]:
-        missing = pd.date_range(dates.min(), dates.max()).difference(pd.DatetimeIndex(dates))
-        if len(missing):
+    """Refuse a column (``among`` some) that is the sum of the others or repeats another."""
+    kept = wide[list(among)] if among else wide
+    total = wide.sum(axis=1)
+    near = (2 * kept).sub(total, axis=0).abs().le(0.002 * total, axis=0) & kept.gt(0)
+    days = kept.gt(0).sum()
+    sums = kept.columns[(near.sum() >= 0.95 * days) & (days >= 3)]
+    if len(sums) and wide.shape[1] > 2:
+        raise DataError(
+            f"{group}: {sums[0]} is the sum of the others ({value}, {days[sums[0]]} times); "
+            "drop its rows"
+        )
+    seen: dict[bytes, object] = {}
+    shapes = (kept / kept.mean()).round(9)
+    for name in kept.columns[kept.nunique() > 2]:
+        other = seen.setdefault(shapes[name].to_numpy().tobytes(), name)
+        if other != name:
+            raise DataError(f"{group}: {value} of {name} repeat those of {other}; drop one of them")
+
+
+def _number(mark: str) -> str:
+    """Pattern of a number with this decimal mark, the other one between thousands."""
+    other = "," if mark == "." else "."
+    groups = rf"[1-9]\d{{0,2}}(?:\{other}\d{{3}})+"
+    return rf"[+-]?(?:{groups}|\d+|)(?:\{mark}\d*)?(?:[eE][+-]?\d+)?|-?inf"
+
+
+def decimal_marks(written: pd.Series) -> list[str]:
+    """Decimal marks with which each of these distinct texts is a number."""
+    marks = []
+    for mark, other in (".,", ",."):
+        fits = written.str.fullmatch(_number(mark)).all()
+        grouped = written.str.contains(other, regex=False).any()
+        if fits and not (grouped and written.str.fullmatch(rf"[+-]?\d{{4,}}(\{mark}\d*)?").any()):
+            marks.append(mark)
+    return marks
+
+
+def _read_numbers(frame: pd.DataFrame, column: str) -> pd.Series:
+    """Values of a column of text, NaN where they are none."""
+    code, distinct = pd.factorize(frame[column].astype("string").str.strip())
+    plain = pd.Series(distinct, dtype="str").str.replace("−", "-", regex=False)
+    if plain.str.lower().isin(["true", "false", ""]).all():
+        plain = plain.str.lower().map({"true": "1", "false": "0", "": ""})
+    elif plain.str.contains(r"\d[\s'’]\d{3}").any():
+        plain = plain.str.replace(r"(?<=\d)[\s'’](?=\d{3}(\D|$))", "", regex=True)
+        note(f"{column}: blanks or apostrophes stand between thousands")
+    filled = plain[plain != ""]
+    marked = filled[filled.str.contains(r"[.,]")]
+    if len(marked):
+        mark = frame.attrs.get("decimal") or _decimal_mark(column, filled, marked)
+        fits = plain.str.fullmatch(_number(mark))
+        other = "," if mark == "." else "."
+        changed = marked[
+            marked.str.contains(",", regex=False) | marked.str.contains(other, regex=False)
+        ]
+        plain = plain.str.replace(other, "", regex=False).str.replace(mark, ".", regex=False)
+        plain = plain.where(fits, "")
+        if len(changed := changed[fits[changed.index]]):
+            note(f"{column}: {changed.iloc[0]} is read as {plain[changed.index[0]]}")
+    values = pd.to_numeric(plain, errors="coerce").to_numpy(float)
+    return pd.Series(np.append(values, np.nan)[code], index=frame.index)
+
+
+def _decimal_mark(column: str, filled: pd.Series, marked: pd.Series) -> str:
+    marks = decimal_marks(filled)
+    if len(marks) == 2:
+        first, bare = marked.iloc[0], filled.drop(marked.index)
+        if len(bare) or "," in first:
+            beside = f" beside {bare.iloc[0]}" if len(bare) else ""
+            digits = re.sub("[.,]", "", first)
+            point = first.replace(",", ".")
             raise DataError(
-                f"{date}: {_count(len(missing), 'day{s}')} missing in {name} "
-                f"(first {missing[0]:%Y-%m-%d}); add a row for each day, "
-                f"with {value} blank where {name} was closed"
+                f"{column}: {first!r}{beside} is {digits} or {point}; "
+                f"say --decimal {'.' if ',' in first else ','} if it is {digits}, "
+                f"--decimal {',' if ',' in first else '.'} if it is {point}"
             )
+        note(f"{column}: {first} is read with a decimal point; say --decimal , if it is thousands")
+    fits = {m: filled.str.fullmatch(_number(m)).sum() for m in marks or ".,"}
+    return max(fits, key=fits.__getitem__)
 
 
 def numbers(
@@ -131,19 +280,15 @@ def numbers(
     blank: str | None = None,
     negative: str | None = None,
 ) -> pd.Series:
-    """Values of a column as finite floats; ``blank`` and ``negative`` say how to mend such ones."""
+    """Values of a column as finite floats; ``blank`` and ``negative`` say what to do with those."""
     written = frame[column]
-    if not pd.api.types.is_numeric_dtype(written.dtype):
+    if pd.api.types.is_numeric_dtype(written.dtype):
+        values = written.astype(float)
+    else:
+        values = _read_numbers(frame, column)
         written = written.astype("string").str.strip().replace("", pd.NA)
-    values = pd.to_numeric(written, errors="coerce").astype(float)
-    refuse(
-        frame,
-        values.isna() & written.notna(),
-        column,
-        "non-numeric value{s}",
-        "write numbers with a decimal point, without thousands separators or units",
-        keys,
-    )
+    mend = "write plain numbers, without signs of currency or units, and leave unknown ones blank"
+    refuse(frame, values.isna() & written.notna(), column, "non-numeric value{s}", mend, keys)
     refuse(frame, np.isinf(values), column, "infinite value{s}", "correct the export", keys)
     if blank is not None:
         refuse(frame, values.isna(), column, "blank value{s}", blank, keys)

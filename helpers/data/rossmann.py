@@ -16,10 +16,11 @@ from helpers.data.columns import (
     check_unique,
     listed,
     numbers,
-    parse_dates,
     refuse,
     require_columns,
+    text,
 )
+from helpers.data.dates import parse_dates
 from helpers.data.readers import read_table
 
 _KEYS = ("Date", "Store")
@@ -36,6 +37,8 @@ def load_rossmann(directory: str | Path | None = None) -> pd.DataFrame:
     require_columns(train, _TRAIN_COLUMNS)
     require_columns(stores, _STORE_COLUMNS)
     train["Date"] = parse_dates(train, "Date")
+    for frame in (train, stores):
+        frame["Store"] = text(frame, "Store")
     check_unique(train, _KEYS)
     train["Sales"] = numbers(
         train, "Sales", _KEYS, blank="write 0 on closed days", negative="set refunds to 0"

@@ -11,14 +11,18 @@ import pandas as pd
 
 from helpers.data.columns import (
     DataError,
+    DataWarning,
+    check_groups,
+    check_steps,
     check_unique,
     listed,
+    note,
     numbers,
-    parse_dates,
     refuse,
-    require_columns,
+    take_columns,
     text,
 )
+from helpers.data.dates import parse_dates
 from helpers.data.published import find_published
 from helpers.data.readers import read_table
 from helpers.media.simulate import (
@@ -149,8 +153,8 @@ def load_media(
     Parameters
     ----------
     path, date, target, channels, controls : path, and str or sequence of str
-        A ``.csv`` or ``.parquet`` file, a row a week or a day; its columns of dates, sales, spend
-        (in one currency) and what else moves sales, as lists or with commas between.
+        A file with a row a week or a day; its columns of dates, sales, spend (in one currency) and
+        what else moves sales, as lists or with commas between.
     yearly_modes, held_out : int
         Waves of the season that will be fitted, and last periods that will not be.
 
@@ -162,67 +166,58 @@ def load_media(
     channels, controls = _names(channels), _names(controls)
     if not channels:
         raise DataError("channels: none named; name at least one column of spend")
-    named = [date, target, *channels, *controls]
-    for name in named:
-        if named.count(name) > 1:
-            raise DataError(f"{name}: named {named.count(name)} times; give each column one role")
-    frame = read_table(path)
-    require_columns(frame, named)
+    named = _roles(date, target, *channels, *controls)
+    frame = take_columns(read_table(path), named)
     if "date" in named[1:]:
         raise DataError("date: a column of numbers has this name; rename it")
-    frame = frame[named].rename(columns={date: "date"})
+    frame = frame.rename(columns={date: "date"})
     frame["date"] = parse_dates(frame)
     check_unique(frame, ["date"])
     frame = frame.sort_values("date", ignore_index=True)
-    frequency = _frequency(frame["date"])
+    step = check_steps(frame, allowed=(1, 7), mend="add rows, with 0 where nothing was spent")
     refunds = "set refunds to 0 or book them where they belong"
     rules = {target: ("fill it in or drop the weeks before it", refunds)}
     rules |= dict.fromkeys(channels, ("write 0 where nothing was spent", refunds))
     rules |= dict.fromkeys(controls, ("fill it in; 0 where nothing happened", None))
     for name, (blank, negative) in rules.items():
         frame[name] = numbers(frame, name, ["date"], blank=blank, negative=negative)
-    for name in [target, *channels, *controls]:
-        _refuse_constant(frame, name)
-    data = MediaData(frame, target, channels, controls, frequency)
+    data = MediaData(frame, target, channels, controls, {7: "W", 1: "D"}[step])
     n, needed = len(frame) - held_out, data.n_parameters(yearly_modes)
     if n < needed:
         raise DataError(
             f"date: {n} {data.period}s to fit for {needed} parameters; "
             "add rows, or name fewer channels and controls"
         )
-    return replace(data, notes=tuple(_notes(data)))
+    for name in [target, *channels, *controls]:
+        _refuse_constant(frame[:n], name, "that is fitted" if held_out else "")
+    data = replace(data, notes=tuple(_notes(data)))
+    for message in data.notes:
+        note(message, DataWarning)
+    return data
 
 
-def _frequency(dates: pd.Series) -> str:
-    steps = dates.diff().dt.days.iloc[1:]
-    if steps.empty:
-        raise DataError("date: one row; a model of media needs some years of weeks or days")
-    common = int(steps.mode().iloc[0])
-    by_days = {days: name for name, days in PERIOD_DAYS.items()}
-    if common not in by_days:
-        raise DataError(
-            f"date: most rows are {common} days apart; add the table up to weeks or to days"
-        )
-    odd = steps != common
-    if odd.any():
-        before = dates[odd.idxmax() - 1]
-        kind = "week" if common == 7 else "day"
-        n_gaps = f"{odd.sum()} gap{'s' if odd.sum() > 1 else ''}"
-        raise DataError(
-            f"date: {n_gaps} (first after {before:%Y-%m-%d}, "
-            f"{int(steps[odd.idxmax()])} days); give each {kind} a row, "
-            "with 0 where nothing was spent"
-        )
-    return by_days[common]
+def _roles(*named: str) -> list[str]:
+    for name in named:
+        if (n := named.count(name)) > 1:
+            raise DataError(f"{name}: named {n} times; give each column one role")
+    return list(named)
 
 
-def _refuse_constant(frame: pd.DataFrame, name: str) -> None:
+def _refuse_constant(frame: pd.DataFrame, name: str, fitted: str) -> None:
     values = frame[name]
     if (values == 0).all():
-        raise DataError(f"{name}: zero on every date; drop it, or check the export")
+        every = f"on every date {fitted}".strip()
+        raise DataError(f"{name}: zero {every}; drop it, or check the export")
     constant = pd.Series(values.nunique() == 1, index=frame.index)
     why = "a constant teaches nothing: leave it out"
-    refuse(frame, constant, name, "value{s} and all the same", why, ["date"])
+    refuse(
+        frame,
+        constant,
+        name,
+        f"value{{s}} {fitted} and all the same".replace("  ", " "),
+        why,
+        ["date"],
+    )
 
 
 def _notes(data: MediaData):
@@ -276,26 +271,6 @@ TWO_MARKETS_URL = (
 TWO_MARKETS_SHA256 = "0601b525aea96598afa81eb37e937e9235dcfe37d8b9a63f35a7e52fe5c164a9"
 
 
-def _check_weeks(frame: pd.DataFrame, date: str, market: str) -> None:
-    """Refuse gaps: every step between two dates of a market is the panel's usual one."""
-    steps = frame.groupby(market)[date].diff()
-    usual = steps.mode()
-    if usual.empty:
-        return
-    usual = usual.iloc[0]
-    off = steps.notna() & (steps != usual)
-    if off.any():
-        label = off.idxmax()
-        day, name = frame.at[label, date], frame.at[label, market]
-        before = day - steps[label]
-        n, kind = int(off.sum()), "missing" if steps[label] > usual else "too close"
-        raise DataError(
-            f"{date}: {n} irregular step{'s' * (n > 1)} (first in {name}, from "
-            f"{before:%Y-%m-%d} to {day:%Y-%m-%d}; usual step {usual.days} days, dates {kind}); "
-            "one row a period in each market, with spend 0 where there was none"
-        )
-
-
 def histories(frame: pd.DataFrame, *, date: str = "date", market: str = "market") -> pd.DataFrame:
     """First and last date of each market, and how many rows it has.
 
@@ -327,7 +302,7 @@ def load_market_panel(
     Parameters
     ----------
     path, date, market, target, channels, controls : path, and str or sequence of str
-        A ``.csv`` or ``.parquet`` file, a row a market and period, and its columns.
+        A file with a row a market and period, and its columns.
     equal : bool
         Whether to refuse markets whose first or last dates differ; a model must mask them.
 
@@ -336,17 +311,10 @@ def load_market_panel(
     pandas.DataFrame
         Those columns, by market and date.
     """
-    channels = [channels] if isinstance(channels, str) else list(channels)
+    channels, controls = _names(channels), _names(controls)
     if not channels:
-        raise DataError("channels: none given; name the columns of spend")
-    controls = [controls] if isinstance(controls, str) else list(controls)
-    columns = [date, market, *channels, *controls, target]
-    for name in columns:
-        if columns.count(name) > 1:
-            raise DataError(f"{name}: given twice; name each column once")
-    written = read_table(path)
-    require_columns(written, columns)
-    frame = written[columns].copy()
+        raise DataError("channels: none named; name at least one column of spend")
+    frame = take_columns(read_table(path), _roles(date, market, *channels, *controls, target))
     frame[date] = parse_dates(frame, date)
     frame[market] = text(frame, market)
     check_unique(frame, (date, market))
@@ -361,8 +329,10 @@ def load_market_panel(
     names = frame[market].unique()
     if len(names) < 2:
         raise DataError(f"{market}: one market only ({names[0]}); use the model of one market")
-    _check_weeks(frame, date, market)
-    _check_variation(frame, market, [*channels, target], target)
+    each = "give each market a row a period, with spend 0 where there was none"
+    check_steps(frame, date, market, allowed=None, mend=each)
+    check_groups(frame.pivot(index=date, columns=market, values=target), market, target)
+    _check_variation(frame, market, [*channels, *controls, target], target)
     spans = histories(frame, date=date, market=market)
     refuse(
         spans.reset_index(),
@@ -377,19 +347,22 @@ def load_market_panel(
 
 
 def _check_variation(frame, market, columns, target) -> None:
+    """Refuse what never changes in any market; warn of what does not in some."""
     for column in columns:
         spread = frame.groupby(market)[column].agg(["min", "max"])
         flat = spread.index[spread["min"] == spread["max"]]
-        if len(flat):
+        if len(flat) and (column == target or len(flat) == len(spread)):
+            out = "leave these markets out" if column == target else f"leave {column} out"
             value = spread.at[flat[0], "min"]
-            mend = (
-                "leave these markets out"
-                if column == target
-                else "drop the channel, or leave these markets out and predict them as new ones"
-            )
             raise DataError(
                 f"{column}: constant ({value:g}) in {listed(flat, 5)}: "
-                f"nothing can be learnt there; {mend}"
+                f"nothing can be learnt there; {out}"
+            )
+        if len(flat):
+            note(
+                f"{column}: never changes in {listed(flat, 5)}: what is said of its effect there "
+                "comes from the other markets",
+                DataWarning,
             )
 
 

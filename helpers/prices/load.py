@@ -10,18 +10,29 @@ import pandas as pd
 
 from helpers.data.columns import (
     DataError,
+    DataWarning,
+    check_groups,
     check_unique,
     listed,
+    note,
     numbers,
-    parse_dates,
     refuse,
-    require_columns,
+    take_columns,
     text,
 )
+from helpers.data.dates import parse_dates
 from helpers.data.readers import read_table
 
 #: Fewest regions from which a population of regions can be learnt.
 MIN_REGIONS = 3
+
+#: Fewest rows a region, on average.
+MIN_ROWS = 8
+
+#: A price that changes by less says nothing of a region's elasticity.
+NEARLY_CONSTANT = 0.001
+
+_TEACHES = "what is said of it comes from the other regions"
 
 _REQUIRED = ("region_id", "store_id", "price", "quantity")
 
@@ -50,9 +61,9 @@ def load_price_panel(path: str | Path) -> PricePanel:
     Parameters
     ----------
     path : str or pathlib.Path
-        CSV or Parquet file, one row a store and time, with ``region_id``, ``store_id``,
-        ``time_step`` (a number) or ``date`` (YYYY-MM-DD), ``price``, ``quantity``, optional
-        ``median_income`` (of the region) and optional ``cost`` (of the product to the seller).
+        A file with one row a store and time, and ``region_id``, ``store_id``, ``time_step`` (a
+        number) or ``date``, ``price``, ``quantity``, optional ``median_income`` (of the region)
+        and optional ``cost`` (of the product to the seller).
 
     Returns
     -------
@@ -75,9 +86,15 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
     PricePanel
         Regions and stores sorted by name.
     """
-    time = _check_columns(frame)
-    if not frame.index.is_unique or not pd.api.types.is_integer_dtype(frame.index.dtype):
-        frame = frame.reset_index(drop=True)
+    frame = take_columns(frame, _REQUIRED, ("time_step", "date", *_OPTIONAL))
+    times = [name for name in ("time_step", "date") if name in frame]
+    if len(times) == 2:
+        raise DataError("time_step, date: both are given; drop one of them")
+    if not times:
+        raise DataError(
+            f"time_step: column missing (present: {listed(frame.columns)}), and no date; add either"
+        )
+    time = times[0]
     frame = frame.assign(**{name: text(frame, name) for name in ("region_id", "store_id")})
     if time == "date":
         frame["date"] = parse_dates(frame)
@@ -94,7 +111,9 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
             f"region_id: {len(regions)} in the table ({listed(regions)}), at least {MIN_REGIONS} "
             "are needed; add regions"
         )
-    _check_prices(frame)
+    sold = frame.pivot_table(index=time, columns="region_id", values="quantity", aggfunc="sum")
+    check_groups(sold, "region_id", "quantity")
+    _check_variation(frame)
     income = _income(frame, regions) if "median_income" in frame else None
     within, names = _coded(frame["store_id"])
     pairs, store = np.unique(region * len(names) + within, return_inverse=True)
@@ -112,23 +131,6 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
     )
 
 
-def _check_columns(frame) -> str:
-    """Name of the column of time."""
-    allowed = [*_REQUIRED[:2], "time_step", "date", *_REQUIRED[2:], *_OPTIONAL]
-    given = [name for name in ("time_step", "date") if name in frame.columns]
-    if len(given) == 2:
-        raise DataError("time_step, date: both are given; drop one of them")
-    required = [*_REQUIRED[:2], *(given or ["time_step"]), *_REQUIRED[2:]]
-    require_columns(frame, required)
-    unknown = [str(name) for name in frame.columns if name not in allowed]
-    if unknown:
-        noun, mend = ("column", "it") if len(unknown) == 1 else ("columns", "them")
-        raise DataError(
-            f"{listed(unknown)}: unknown {noun} (known: {listed(allowed)}); drop or rename {mend}"
-        )
-    return required[2]
-
-
 def _positive_numbers(frame, column) -> pd.Series:
     mend = "drop the row or fill it in"
     why = "its logarithm does not exist" if column != "median_income" else "an income is positive"
@@ -138,15 +140,31 @@ def _positive_numbers(frame, column) -> pd.Series:
     return values
 
 
-def _check_prices(frame):
-    spread = frame.groupby("region_id", sort=False)["price"].agg(["nunique", "first"])
-    single = spread[spread["nunique"] == 1]
-    if len(single):
-        region, price = single.index[0], single["first"].iloc[0]
+def _check_variation(frame):
+    """Refuse a region whose price or quantity never changes, or too few rows; warn of near ones."""
+    groups = frame.groupby("region_id", sort=False)
+    for column in ("price", "quantity"):
+        spread = groups[column].agg(["min", "max"])
+        single = spread[spread["min"] == spread["max"]]
+        if len(single):
+            region, value = single.index[0], single["min"].iloc[0]
+            raise DataError(
+                f"{column}: one {column} only in region {region} (always {value:g}); "
+                "an elasticity needs two: add time or drop the region"
+            )
+        near = spread.index[spread["max"] / spread["min"] < 1 + NEARLY_CONSTANT]
+        if len(near):
+            change = f"less than {NEARLY_CONSTANT:.1%}"
+            note(f"{column}: changes by {change} in {listed(near)}: {_TEACHES}", DataWarning)
+    rows = groups.size()
+    if rows.mean() < MIN_ROWS:
         raise DataError(
-            f"price: one price only in region {region} (always {price:g}); "
-            "an elasticity needs two: add time or drop the region"
+            f"region_id: {len(frame)} rows for {len(rows)} regions; at least {MIN_ROWS} a region "
+            "are needed"
         )
+    if (rows < MIN_ROWS).any():
+        few = listed(rows.index[rows < MIN_ROWS])
+        note(f"region_id: fewer than {MIN_ROWS} rows in {few}: {_TEACHES}", DataWarning)
 
 
 def _income(frame, regions) -> np.ndarray:

@@ -12,14 +12,17 @@ import pandas as pd
 
 from helpers.data.columns import (
     DataError,
+    DataWarning,
+    check_groups,
+    check_steps,
     check_unique,
-    listed,
+    note,
     numbers,
-    parse_dates,
     refuse,
-    require_columns,
+    take_columns,
     text,
 )
+from helpers.data.dates import parse_dates
 from helpers.data.readers import read_table
 from helpers.data.rossmann import load_rossmann
 from helpers.stores.simulate import (
@@ -32,6 +35,9 @@ from helpers.stores.simulate import (
     StoresTruth,
     simulate_stores,
 )
+
+#: Fewest days that are fitted: four weeks, so that each weekday comes again.
+_MIN_DAYS = 28
 
 #: Kaggle's names of the columns.
 _KAGGLE = {"".join(map(str.title, n.split("_"))): n for n in (*_REQUIRED, *_OPTIONAL)}
@@ -87,13 +93,14 @@ class StorePanel:
         return cube
 
 
-def as_store_panel(frame: pd.DataFrame, *, source: str = "file") -> StorePanel:
+def as_store_panel(frame: pd.DataFrame, *, source: str = "file", held_out: int = 0) -> StorePanel:
     """Check a long table of sales and encode its days and stores.
 
     Parameters
     ----------
-    frame, source : pandas.DataFrame and str
-        Columns as in :func:`load_stores`; a table that cannot be used raises a DataError.
+    frame, source, held_out : pandas.DataFrame, str and int
+        Columns as in :func:`load_stores`; a table that cannot be used raises a DataError; last
+        days that are not fitted.
 
     Returns
     -------
@@ -105,6 +112,7 @@ def as_store_panel(frame: pd.DataFrame, *, source: str = "file") -> StorePanel:
     start = frame["date"].min()
     dates = pd.date_range(start, frame["date"].max(), name="date")
     day = (frame["date"] - start).dt.days.to_numpy()
+    check_steps(pd.DataFrame({"date": frame["date"].to_numpy(), "store": store}), group="store")
     place = store * dates.size + day
 
     code, calendar = _calendar(frame)
@@ -115,7 +123,7 @@ def as_store_panel(frame: pd.DataFrame, *, source: str = "file") -> StorePanel:
     sales[place[is_open]] = frame["sales"].to_numpy()[is_open]
     shape = len(stores), dates.size
     first = np.unique(store, return_index=True)[1]
-    return StorePanel(
+    panel = StorePanel(
         stores=stores,
         dates=dates,
         sales=sales.reshape(shape),
@@ -124,20 +132,42 @@ def as_store_panel(frame: pd.DataFrame, *, source: str = "file") -> StorePanel:
         attributes=_attributes(frame, store, first).set_axis(list(stores)),
         source=source,
     )
+    if source == "file":
+        _check_use(panel, held_out)
+    return panel
+
+
+def _check_use(panel: StorePanel, held_out: int) -> None:
+    """Refuse a chain of which too little is left to fit or to score; warn of idle promotions."""
+    n_days = panel.dates.size
+    fitted = n_days - held_out
+    if fitted < _MIN_DAYS:
+        raise DataError(
+            f"date: {n_days} days, {held_out} of them held out; at least {_MIN_DAYS} are needed to "
+            "fit: add days or hold out fewer"
+        )
+    is_open = np.isfinite(panel.sales)
+    if held_out and not is_open[:, fitted:].any():
+        raise DataError(
+            f"open: no store is open on the last {held_out} days (from "
+            f"{panel.dates[fitted]:%Y-%m-%d}), which are held out to score the forecast; end the "
+            "file with the last day of sales or hold out more"
+        )
+    if (n_selling := is_open[:, :fitted].any(axis=1).sum()) < 2:
+        raise DataError(f"store: {n_selling} open on a day that is fitted; two are needed")
+    sales = pd.DataFrame(panel.sales.T.astype(float), columns=list(panel.stores))
+    check_groups(sales, "store", "sales")
+    shown = np.unique(panel.pattern[:, :fitted][is_open[:, :fitted]])
+    promo = panel.calendar["promo"].iloc[shown]
+    if promo.nunique() == 1:
+        ran = "ran on every open day" if promo.iloc[0] else "never ran"
+        note(f"promo: promotions {ran} among those fitted: nothing is learnt of them", DataWarning)
 
 
 def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     """Parsed columns, every value fit for use."""
-    require_columns(frame, _REQUIRED)
-    known = (*_REQUIRED, *_OPTIONAL)
-    if unknown := [str(name) for name in frame.columns if name not in known]:
-        raise DataError(
-            f"{listed(unknown)}: unknown column{'s' * (len(unknown) > 1)} "
-            f"(known: {listed(known, len(known))}); drop or rename"
-        )
-    if not frame.index.is_unique or not pd.api.types.is_integer_dtype(frame.index.dtype):
-        frame = frame.reset_index(drop=True)
-    frame = frame.assign(date=parse_dates(frame), store=_names(frame, "store"))
+    frame = take_columns(frame, _REQUIRED, _OPTIONAL)
+    frame = frame.assign(date=parse_dates(frame), store=text(frame, "store"))
     check_unique(frame, _KEYS)
     for column in ("open", "promo", "school_holiday", "promo2"):
         if column in frame:
@@ -156,22 +186,11 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     if selling < 2:
         raise DataError(f"store: {selling} with an open day; at least two are needed")
     if "state_holiday" in frame:
-        codes = _names(frame, "state_holiday")
+        codes = text(frame, "state_holiday")
         frame["state_holiday"], odd = codes, ~codes.isin(STATE_HOLIDAYS)
         use = f"use {', '.join(STATE_HOLIDAYS)} (none, public holiday, Easter, Christmas)"
         refuse(frame, odd, "state_holiday", "unknown code{s}", use, _KEYS)
     return frame
-
-
-def _names(frame: pd.DataFrame, column: str) -> pd.Series:
-    """Names of a column that holds few different ones, a million rows in no time."""
-    code, values = pd.factorize(frame[column], use_na_sentinel=False)
-    first = np.full(len(values), -1)
-    first[code[::-1]] = np.arange(code.size)[::-1]
-    # numbers in the first row of each value, so that an error names the right one
-    distinct = pd.DataFrame({column: values}, index=frame.index[first])
-    names = text(distinct, column).to_numpy(object)
-    return pd.Series(names[code], index=frame.index)
 
 
 def _flag(frame: pd.DataFrame, column: str) -> pd.Series:
@@ -231,26 +250,32 @@ def _attributes(frame: pd.DataFrame, store: np.ndarray, first: np.ndarray) -> pd
             if spread > 0:  # an unknown distance counts as a middling one
                 columns[name] = np.nan_to_num((log - np.nanmean(log)) / spread)
             continue
-        levels = _names(of_store, name)
+        levels = text(of_store, name)
         if levels.nunique() > 1:
             columns |= {f"{name}_{k}": (levels == k).to_numpy() for k in sorted(levels.unique())}
     return pd.DataFrame(columns, index=range(first.size)).astype(np.float32)
 
 
 def load_stores(
-    path: str | Path | None = None, *, n_stores: int = 1115, n_days: int = 942, seed: int = 0
+    path: str | Path | None = None,
+    *,
+    n_stores: int = 1115,
+    n_days: int = 942,
+    seed: int = 0,
+    held_out: int = 0,
 ) -> StorePanel:
     """Read daily sales of stores: Kaggle's, a file of your own, or a simulated twin.
 
     Parameters
     ----------
     path : str or pathlib.Path, optional
-        Folder of Kaggle's ``train`` and ``store``, or a ``.csv`` or ``.parquet`` file with a row a
-        store and day: ``date``, ``store``, ``sales``, ``open``, ``promo``; optional
-        ``school_holiday``, ``state_holiday`` (0, a, b, c), ``store_type``, ``assortment``,
-        ``competition_distance``, ``promo2``. By default ``MARKET_BOOK_DATA``, else simulated.
-    n_stores, n_days, seed : int
-        Stores and days of Kaggle's data or of the twin (a file is read whole); seed of the twin.
+        Folder of Kaggle's ``train`` and ``store``, or a file with a row a store and day: ``date``,
+        ``store``, ``sales``, ``open``, ``promo``; optional ``school_holiday``, ``state_holiday``
+        (0, a, b, c), ``store_type``, ``assortment``, ``competition_distance``, ``promo2``. By
+        default ``MARKET_BOOK_DATA``, else simulated.
+    n_stores, n_days, seed, held_out : int
+        Stores and days of Kaggle's data or of the twin (a file is read whole); seed of the twin;
+        last days of a file that are not fitted.
 
     Returns
     -------
@@ -258,7 +283,7 @@ def load_stores(
         Its ``source`` says which of the three it is.
     """
     if path is not None and not Path(path).is_dir():
-        return as_store_panel(read_table(path))
+        return as_store_panel(read_table(path), held_out=held_out)
     if path is None and not os.environ.get("MARKET_BOOK_DATA"):
         truth = StoresTruth(season=0.1, week_sd=0.06)
         twin = simulate_stores(n_stores, seed=seed, n_days=n_days, truth=truth)

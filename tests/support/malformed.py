@@ -37,7 +37,8 @@ def _put(column: str, value, rows=slice(20, 21)) -> Transformer:
 
 
 def _third_city(frame):
-    return pd.concat([frame, frame[frame["city"] == "A"].assign(city="C")])
+    third = frame[frame["city"] == "A"]
+    return pd.concat([frame, third.assign(city="C", sales=third["sales"].to_numpy()[::-1])])
 
 
 def _no_common_period(frame):
@@ -77,17 +78,17 @@ MALFORMED: dict[str, tuple[Transformer, str]] = {
     ),
     "calendar gap": (
         lambda frame: frame.drop(index=[20, 22]),
-        "date: 2 days missing in A (first 2023-01-12); add a row for each day, "
-        "with sales blank where A was closed",
+        "date: 1 gap (first in A after 2023-01-11, 3 days instead of 1); add a row for each day, "
+        "with sales blank on days when a city was closed",
     ),
     "negative sales": (
         _put("sales", -12.0),
         "sales: 1 negative value (first -12.0 on 2023-01-12 in A); set refunds to 0 or drop them",
     ),
     "sales in words": (
-        _put("sales", "1,234.5", slice(20, 23, 2)),
-        "sales: 2 non-numeric values (first '1,234.5' on 2023-01-12 in A); "
-        "write numbers with a decimal point, without thousands separators or units",
+        _put("sales", "1,234.5 EUR", slice(20, 23, 2)),
+        "sales: 2 non-numeric values (first '1,234.5 EUR' on 2023-01-12 in A); "
+        "write plain numbers, without signs of currency or units",
     ),
     "infinite sales": (
         _put("sales", np.inf),
@@ -128,7 +129,7 @@ MALFORMED: dict[str, tuple[Transformer, str]] = {
     ),
     "ads in words": (
         _put("ads", "yes"),
-        "ads: 1 non-numeric value (first 'yes' on 2023-01-12 in A); write numbers",
+        "ads: 1 non-numeric value (first 'yes' on 2023-01-12 in A); write plain numbers",
     ),
     "blank ads": (
         _put("ads", None),
@@ -183,14 +184,8 @@ MALFORMED_PRICES: dict[str, tuple[Transformer, str]] = {
         "time_step, date: both are given; drop one of them",
     ),
     "unknown column": (
-        lambda frame: frame.assign(colour="red"),
-        "colour: unknown column (known: region_id, store_id, time_step, date, price, quantity, "
-        "median_income, cost); drop or rename it",
-    ),
-    "unknown columns": (
-        lambda frame: frame.assign(colour="red", item_id=0),
-        "colour, item_id: unknown columns (known: region_id, store_id, time_step, date, price, "
-        "quantity, median_income, cost); drop or rename them",
+        lambda frame: frame.rename(columns={"median_income": "median_incomes"}),
+        "median_incomes: unknown column, close to median_income; rename or drop it",
     ),
     "price of zero": (
         _put("price", 0.0, slice(20, 22)),
@@ -203,7 +198,7 @@ MALFORMED_PRICES: dict[str, tuple[Transformer, str]] = {
     ),
     "price in words": (
         _put("price", "1,50"),
-        "price: 1 non-numeric value (first '1,50' in row 22); write numbers with a decimal point",
+        "price: 1 non-numeric value (first '1,50' in row 22); write plain numbers",
     ),
     "infinite quantity": (
         _put("quantity", np.inf),
@@ -235,7 +230,7 @@ MALFORMED_PRICES: dict[str, tuple[Transformer, str]] = {
     ),
     "time in words": (
         _put("time_step", "week 4"),
-        "time_step: 1 non-numeric value (first 'week 4' in row 22); write numbers",
+        "time_step: 1 non-numeric value (first 'week 4' in row 22); write plain numbers",
     ),
     "unreadable date": (
         lambda frame: frame.rename(columns={"time_step": "date"}),
@@ -296,14 +291,14 @@ MALFORMED_MEDIA: dict[str, tuple[Transformer, str]] = {
     ),
     "gap": (
         lambda frame: frame.drop(index=20),
-        "date: 1 gap (first after 2021-05-16, 14 days); give each week a row, "
+        "date: 1 gap (first after 2021-05-16, 14 days instead of 7); add rows, "
         "with 0 where nothing was spent",
     ),
     "monthly": (
         lambda frame: frame.assign(
             date=pd.date_range("2001-01-01", periods=len(frame), freq="MS").strftime("%Y-%m-%d")
         ),
-        "date: most rows are 31 days apart; add the table up to weeks or to days",
+        "date: most rows are a month apart; this chapter reads days or weeks",
     ),
     "negative spend": (
         _put("radio", -3.5),
@@ -311,7 +306,7 @@ MALFORMED_MEDIA: dict[str, tuple[Transformer, str]] = {
     ),
     "spend in words": (
         _put("tv", "1,5"),
-        "tv: 1 non-numeric value (first '1,5' on 2021-05-23); write numbers with a decimal point",
+        "tv: 1 non-numeric value (first '1,5' on 2021-05-23); write plain numbers",
     ),
     "blank spend": (
         _put("tv", None),

@@ -10,13 +10,13 @@ import pytest
 
 from helpers.data.columns import (
     DataError,
-    check_calendar,
+    check_steps,
     check_unique,
     listed,
     numbers,
-    parse_dates,
     require_columns,
 )
+from helpers.data.dates import parse_dates
 
 DAY = pd.Timestamp("2021-03-01")
 
@@ -55,7 +55,7 @@ def test_parse_dates_reads_whole_days(written):
     assert dates.tolist() == [DAY]
 
 
-@pytest.mark.parametrize("written", ["01.03.2021", "2021-3-1", "2021-02-30", 20210301, "2021-03"])
+@pytest.mark.parametrize("written", ["01.03.2021", "2021-02-30", 20210301, "2021-03"])
 def test_parse_dates_refuses_other_notations(written):
     frame = pd.DataFrame({"date": ["2021-03-01", written]})
     shown = repr(written) if isinstance(written, str) else written
@@ -77,14 +77,20 @@ def test_check_unique():
         check_unique(frame)
 
 
-def test_check_calendar_looks_at_each_group_within_its_own_period():
+def test_check_steps_looks_at_each_group_within_its_own_period():
     days = pd.date_range(DAY, periods=4)
     frame = pd.DataFrame({"date": [*days, *days[[1, 3]]], "city": [*"AAAABB"]})
-    assert check_calendar(frame[:5]) is None
-    with refused("date: 1 day missing in B (first 2021-03-03); add a row for each day, with sales"):
-        check_calendar(frame)
-    with refused("with orders blank where B was closed"):
-        check_calendar(frame, value="orders")
+    assert check_steps(frame[:5], group="city", mend="add rows") == 1
+    assert check_steps(frame, group="city") == 1
+    with refused("date: 1 gap (first in B after 2021-03-02, 2 days instead of 1); add rows"):
+        check_steps(frame, group="city", mend="add rows")
+
+
+@pytest.mark.parametrize(("freq", "apart"), [("7D", "a week"), ("MS", "a month"), ("3D", "3 days")])
+def test_check_steps_names_the_step_that_a_chapter_does_not_read(freq, apart):
+    frame = pd.DataFrame({"date": pd.date_range(DAY, periods=9, freq=freq)})
+    with refused(f"date: most rows are {apart} apart; this chapter reads days"):
+        check_steps(frame)
 
 
 def test_numbers_reads_text_and_blanks():

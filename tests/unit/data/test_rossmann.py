@@ -62,7 +62,7 @@ def test_load_joins_every_row_with_its_store(tmp_path, suffix):
 def test_load_looks_in_the_environment(tmp_path, monkeypatch, folder):
     write(tmp_path / folder, *tables(), ".parquet")
     monkeypatch.setenv("MARKET_BOOK_DATA", str(tmp_path))
-    assert set(load_rossmann()["Store"]) == set(TYPES)
+    assert set(load_rossmann()["Store"]) == set(map(str, TYPES))
 
 
 def test_load_says_where_it_looked(tmp_path, monkeypatch):
