@@ -1,7 +1,8 @@
-"""The rendered book that the page tests look at."""
+"""The rendered book that the page tests look at, and the browser."""
 
 from __future__ import annotations
 
+import browser_checks as checks
 import pytest
 
 from helpers.bookmaking.execute import only_build
@@ -17,3 +18,12 @@ def site(book, smoke_results):
     with only_build(book):
         render_book(book, smoke_results.values(), html=html, work=book.build_directory / "render")
     return html
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = checks.chromium()
+    if not path:
+        pytest.skip("no Chromium: install Debian's package `chromium` to run the browser tests")
+    with checks.offline_browser(path) as started:
+        yield started

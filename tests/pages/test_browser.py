@@ -12,15 +12,6 @@ VIEWS = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser():
-    path = checks.chromium()
-    if not path:
-        pytest.skip("no Chromium: install Debian's package `chromium` to run the browser tests")
-    with checks.offline_browser(path) as started:
-        yield started
-
-
 @pytest.mark.parametrize("view", VIEWS)
 def test_pages_pass_in_a_browser(site, browser, view):
     problems = {}

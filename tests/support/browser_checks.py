@@ -62,6 +62,7 @@ class Visit:
         self.page.on("requestfailed", lambda r: self.problems.append(f"failed: {r.url}"))
         self.page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
         self.page.on("console", self._on_console)
+        self.page.on("dialog", self._on_dialog)
         self.page.add_init_script("localStorage.setItem('mode', 'auto')")
         self.page.goto(path.resolve().as_uri(), wait_until="load")
         self.page.evaluate("() => window.MathJax?.startup?.promise")
@@ -77,6 +78,10 @@ class Visit:
             self.bytes += transferred(file) if file.is_file() else 0
         elif not request.url.startswith(("data:", "blob:")):
             self.problems.append(f"asks another server: {request.url}")
+
+    def _on_dialog(self, dialog) -> None:
+        self.problems.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _on_console(self, message) -> None:
         if message.type == "error":
