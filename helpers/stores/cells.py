@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.polynomial import chebyshev
 from scipy.special import gammaln
 
@@ -149,9 +150,75 @@ def contrasts(
     n_calendar = len(features) - attributes.shape[1]
     value = {name: coef[..., i] for i, name in enumerate(features[:n_calendar])}
     week = [name for name in value if name.startswith("weekday_")]
-    plain = np.mean([value[name] for name in week if name != "weekday_Sun"], axis=0)
+    usual = [name for name in week if name != "weekday_Sun"] or week
+    plain = np.mean([value[name] for name in usual], axis=0)
     none = value.pop("state_holiday_0", 0.0)
     base = dict.fromkeys(week, plain)
     base |= {name: none for name in value if name.startswith("state_holiday_")}
     level = plain + none + (coef[..., n_calendar:] * attributes).sum(-1)
     return {"level": level} | {name: value[name] - base.get(name, 0.0) for name in value}
+
+
+def drop_untold(panel: StorePanel) -> StorePanel:
+    """Drop features that no open day has, or all of them: the sales say nothing of these.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        A reader's, in which promotions may never have run, or no store opened on a Sunday.
+
+    Returns
+    -------
+    StorePanel
+        With fewer columns of the calendar; weekdays stay if any store opened then.
+    """
+    shown = panel.calendar.iloc[np.unique(panel.pattern[np.isfinite(panel.sales)])]
+    week = shown.columns.str.startswith("weekday_")
+    keep = np.where(week, shown.any(), shown.nunique() > 1)
+    return replace(panel, calendar=panel.calendar.loc[:, keep])
+
+
+def calendar_contrasts(panel: StorePanel) -> pd.DataFrame:
+    """Features of the patterns without redundant dummies: a level, and contrasts to it.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        Its ``calendar`` has dummies in full.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (P, J)
+        ``level`` is the first weekday, Monday where there is one, without promotion and holidays.
+    """
+    families = ([n for n in panel.calendar if n.startswith(s)] for s in ("weekday_", "state_h"))
+    reference = [name for family in families for name in family[:1]]
+    contrasts = panel.calendar.drop(columns=reference).astype(float)
+    contrasts.insert(0, "level", 1.0)
+    return contrasts
+
+
+def told_apart(panel: StorePanel) -> pd.DataFrame:
+    """Whether a store's own open days tell a feature apart from all others.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        A reader's: promotions may have run in some stores only, or always on the same weekday.
+
+    Returns
+    -------
+    pandas.DataFrame of bool, shape (S, J)
+        By store, the columns of :func:`calendar_contrasts`.
+    """
+    x = calendar_contrasts(panel)
+    store, day = np.nonzero(np.isfinite(panel.sales))
+    n = np.zeros((len(panel.stores), len(x)))
+    n[store, panel.pattern[store, day]] = 1
+    gram = np.einsum("sp,pj,pk->sjk", n, x.to_numpy(), x.to_numpy(), optimize=True)
+    rank = np.linalg.matrix_rank(gram, hermitian=True)
+    told = {}
+    for j, name in enumerate(x):
+        others = np.delete(np.delete(gram, j, axis=1), j, axis=2)
+        told[name] = np.linalg.matrix_rank(others, hermitian=True) < rank
+    return pd.DataFrame(told, index=list(panel.stores))

@@ -8,18 +8,19 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.columns import DataError
-from helpers.stores.cells import Cells, count_cells
+from helpers.inference.convergence import NotConverged
+from helpers.stores.cells import Cells, calendar_contrasts, count_cells
 from helpers.stores.load import StorePanel
 from helpers.stores.posterior import _expand, _start, _times, newton
 
 #: Known weeks that get an effect of their own; older ones share the store's level.
 _RECENT_WEEKS = 6
 
-_REFERENCE = ("weekday_Mon", "state_holiday_0")
-
 _PRIOR_STORES, _PRIOR_SD = 5.0, 0.1
 
 _REACH = 2.0  # longest Newton step of a coefficient
+
+_AT_REST = 0.1  # standard deviations by which the end of a search may still move
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,25 +60,6 @@ def week_of(dates: pd.DatetimeIndex) -> np.ndarray:
     """
     days = dates.to_numpy().astype("datetime64[D]").astype(int)
     return (days + 3) // 7
-
-
-def calendar_contrasts(panel: StorePanel) -> pd.DataFrame:
-    """Features of the patterns without redundant dummies: a level, and contrasts to it.
-
-    Parameters
-    ----------
-    panel : StorePanel
-        Its ``calendar`` has dummies in full.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (P, J)
-        ``level`` is a Monday without promotion and holidays.
-    """
-    dropped = [name for name in _REFERENCE if name in panel.calendar]
-    contrasts = panel.calendar.drop(columns=dropped).astype(float)
-    contrasts.insert(0, "level", 1.0)
-    return contrasts
 
 
 def store_contrasts(panel: StorePanel) -> np.ndarray:
@@ -157,12 +139,13 @@ def learn_population(panel: StorePanel, *, steps: int = 20) -> Population:
     Parameters
     ----------
     panel, steps : StorePanel and int
-        Stores with history; how often to expand their likelihoods (NB1) at their peaks.
+        Stores with history; how often at least to expand their likelihoods (NB1) at their peaks.
 
     Returns
     -------
     Population
-        Without effects of weeks, which :func:`learn_weeks` adds.
+        Without effects of weeks, which :func:`learn_weeks` adds; ``NotConverged`` if the steps
+        do not suffice.
     """
     contrasts = calendar_contrasts(panel)
     cells, attributes = _cells(panel, contrasts.to_numpy()), store_contrasts(panel)
@@ -177,15 +160,25 @@ def learn_population(panel: StorePanel, *, steps: int = 20) -> Population:
     size = beta.shape[1]
     covariance = np.cov((beta - attributes @ fitted(beta)).T) + 0.01 * np.eye(size)
     regression = fitted(beta)
-    for _ in range(steps):
+    for k in range(5 * steps):
         precision, mean = np.linalg.inv(covariance), attributes @ regression
         beta = newton(cells, beta, mean, precision, 2, reach=_REACH)
         centre, spread = _normal(cells, beta, mean, precision)
-        regression = fitted(centre)
+        before, regression = regression, fitted(centre)
         off = centre - attributes @ regression
         total = off.T @ off + spread.sum(0) + _PRIOR_STORES * _PRIOR_SD**2 * np.eye(size)
         covariance = total / (n_stores + _PRIOR_STORES)
+        moved = _farthest(regression - before, np.diag(covariance))
+        if k + 1 >= steps and moved < _AT_REST:
+            break
+    else:
+        raise NotConverged(f"what the stores share still moved by {moved:.2g} of their spread")
     return Population(tuple(contrasts), regression, covariance, beta, pd.Series(dtype=float))
+
+
+def _farthest(moved: np.ndarray, variance: np.ndarray) -> float:
+    """How far the end of a search still moved, in standard deviations, of a hundredth or more."""
+    return float(np.abs(moved / np.sqrt(variance + 1e-4)).max(initial=0.0))
 
 
 def _log_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:
@@ -299,7 +292,7 @@ def meet_stores(population: Population, panel: StorePanel, days: np.ndarray) -> 
     Returns
     -------
     NewStores
-        One normal posterior a store.
+        One normal posterior a store; ``NotConverged`` if the search for its peak did not end.
     """
     contrasts = calendar_contrasts(panel)
     if tuple(contrasts) != population.features:
@@ -327,7 +320,10 @@ def meet_stores(population: Population, panel: StorePanel, days: np.ndarray) -> 
     cells = _cells(sub, x, float(mean[:, -1].mean()))
     precision = np.linalg.inv(covariance)
     beta = newton(cells, mean, mean, precision, 30, reach=_REACH)
-    return NewStores(population, *_normal(cells, beta, mean, precision), weeks)
+    centre, spread = _normal(cells, beta, mean, precision)
+    if not _farthest(centre - beta, np.diagonal(spread, axis1=1, axis2=2)) < _AT_REST:
+        raise NotConverged("the search for the effects of single stores did not end")
+    return NewStores(population, centre, spread, weeks)
 
 
 def predict_sales(

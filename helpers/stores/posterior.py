@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit
 
+from helpers.inference.convergence import NotConverged
 from helpers.stores.cells import HALF_WIDTH, Cells
 
 _HALVINGS = 12
@@ -327,7 +328,7 @@ def fit_structured(cells: Cells, *, max_steps: int = 60, tolerance: float = 0.01
     Returns
     -------
     Structured
-        The posterior; a RuntimeError if the steps do not suffice.
+        The posterior; ``NotConverged`` if the steps do not suffice.
     """
     beta, mean, log_sd = _first(cells)
     stride = len(beta) // _PART
@@ -367,9 +368,9 @@ def _search(cells, beta, mean, log_sd, em_steps, max_steps, tolerance):
                 break
             damping = max(4 * damping, 1e-3)
             if damping > 1e6:
-                raise RuntimeError("no step of the population helps; look at the sales")
+                raise NotConverged("the search for what the stores share is stuck")
         mean, log_sd = tried
         # in conditional standard deviations, which are never larger than the marginal ones
         if (np.abs(step) * np.sqrt(np.abs(np.diag(curvature)))).max() < tolerance:
             return beta, mean, log_sd, taken
-    raise RuntimeError(f"the population still moved after {max_steps} steps; raise max_steps")
+    raise NotConverged(f"what the stores share still moved after {max_steps} steps of the search")

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from helpers.stores.cells import HALF_WIDTH, contrasts, count_cells
+from helpers.stores.cells import (
+    HALF_WIDTH,
+    calendar_contrasts,
+    contrasts,
+    count_cells,
+    drop_untold,
+    told_apart,
+)
 from helpers.stores.load import as_store_panel
 from helpers.stores.posterior import _series, _values
 from helpers.stores.simulate import simulate_stores
@@ -60,3 +67,33 @@ def test_contrasts_do_not_depend_on_the_redundant_levels(panel):
     assert set(before) >= {"level", "weekday_Mon", "promo", "state_holiday_b", "school_holiday"}
     for name, value in before.items():
         np.testing.assert_allclose(after[name], value, atol=1e-12)
+
+
+def test_what_no_sales_tell_is_dropped(market):
+    frame = market.data.query("store != 1 or promo == 0").assign(open=1)
+    frame["open"] = (frame["sales"] > 0) & (frame["date"].dt.day_of_week < 5)
+    frame["sales"] *= frame["open"]
+    frame["open"] = frame["open"].astype(int)
+    panel = as_store_panel(frame)
+    left = drop_untold(panel)
+    gone = set(panel.calendar) - set(left.calendar)
+    assert {"weekday_Sat", "weekday_Sun"} <= gone
+    assert "promo" in left.calendar
+    held = contrasts(np.ones((12, len(left.features))), left.attributes, left.features)
+    assert "weekday_Sat" not in held
+
+    never = drop_untold(as_store_panel(frame.assign(promo=0), source="simulated"))
+    assert not {"promo", "weekday_Sun"} & set(never.calendar)
+    assert calendar_contrasts(never).columns[0] == "level"
+
+
+def test_a_promotion_is_told_apart_by_stores_that_ran_it(market):
+    frame = market.data
+    told = told_apart(as_store_panel(frame))["promo"]
+    assert told.all()
+    alone = frame.assign(promo=frame["promo"].where(frame["store"] != 1, 0))
+    told = told_apart(drop_untold(as_store_panel(alone)))["promo"]
+    assert not told.iloc[0]
+    assert told.iloc[1:].all()
+    mondays = frame.assign(promo=(frame["date"].dt.day_of_week == 0).astype(int))
+    assert not told_apart(drop_untold(as_store_panel(mondays)))["promo"].any()

@@ -9,6 +9,8 @@ from scipy.optimize import minimize
 from scipy.stats import nbinom
 
 from helpers.data.columns import DataError
+from helpers.inference.convergence import NotConverged
+from helpers.stores import newcomers
 from helpers.stores.load import as_store_panel
 from helpers.stores.newcomers import (
     calendar_contrasts,
@@ -152,6 +154,14 @@ def test_bad_splits_are_refused(panel):
     unsold[90:, :300] = np.nan
     with pytest.raises(DataError, match="none before"):
         split_chain(replace(panel, sales=unsold), n_new=30, n_ahead=100)
+
+
+def test_a_search_that_does_not_end_is_refused(monkeypatch, chain, old, new):
+    monkeypatch.setattr(newcomers, "_AT_REST", 0.0)
+    with pytest.raises(NotConverged, match="what the stores share"):
+        learn_population(old, steps=1)
+    with pytest.raises(NotConverged, match="single stores"):
+        meet_stores(chain, new, DAYS < 7)
 
 
 def test_other_features_are_refused(chain, new):

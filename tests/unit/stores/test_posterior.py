@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpyro.infer import Predictive
 
+from helpers.inference.convergence import NotConverged
 from helpers.stores.cells import contrasts, count_cells
 from helpers.stores.load import as_store_panel
 from helpers.stores.model import mean_field, transform
@@ -15,6 +16,7 @@ from helpers.stores.posterior import (
     _expand,
     _start,
     fit_mean_field,
+    fit_structured,
     newton,
 )
 from helpers.stores.posterior import log_density as joint_density
@@ -33,6 +35,11 @@ def test_the_structured_posterior_holds_the_truth(market, cells, structured):
     assert ((low < truth) & (truth < high)).mean() > 0.75
     z = (draws["dispersion"].mean(0) - market.truth["dispersion"]) / draws["dispersion"].std(0)
     assert np.abs(z).mean() < 1.5
+
+
+def test_a_search_that_does_not_end_gives_no_posterior(cells):
+    with pytest.raises(NotConverged, match="still moved after 1 steps"):
+        fit_structured(cells, max_steps=1)
 
 
 def test_other_stores_keep_the_population(panel, cells, structured):
