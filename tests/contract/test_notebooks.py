@@ -153,6 +153,41 @@ def test_a_planted_fault_is_caught(check, fault, message):
     assert any(message in problem for problem in check(notebook(fault)))
 
 
+def takes_file(*cells):
+    """A notebook without fault that takes a file, and more cells."""
+    own = [
+        new_code_cell("own_answer()\nsay(f'{city}')\ndisplay(Markdown('Plain.'))"),
+        code("plt.subplots()", tags=["report-picture"], mystnb=plot().metadata.mystnb),
+        new_markdown_cell("We count.", metadata={"tags": ["report-method"]}),
+    ]
+    whole = notebook(*own, *cells)
+    whole.cells[2].source += "\nDATA_PATH = None"
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (code("1", tags=["report-picture"]), "2 cells tagged report-picture"),
+        (code("1", tags=["report-picture"]), "without a figure"),
+        (code("1", tags=["report-method"]), "needs a markdown cell"),
+        (code("1", tags=["report-fit", "simulated"]), "no report runs"),
+        (code("own_answer()"), "2 calls of own_answer"),
+        (code("display(Markdown(f'{city}'))"), "data in Markdown"),
+        (code("display(IPython.display.HTML(city))"), "data in IPython.display.HTML"),
+    ],
+)
+def test_a_chapter_that_takes_a_file_has_a_report(fault, message):
+    check = checks.own_data_are_reported
+    assert check(takes_file(code("Markdown(f'{a}')", tags=["simulated"]))) == []
+    assert any(message in problem for problem in check(takes_file(fault)))
+    assert check(notebook(code("1", tags=["report-fit"])))  # it takes none
+    for missing in (5, 6, 7):
+        less = takes_file()
+        del less.cells[missing]
+        assert check(less)
+
+
 def test_faults_that_no_added_cell_can_plant():
     twice = notebook(code("1"))
     twice.cells[-1].id = twice.cells[0].id

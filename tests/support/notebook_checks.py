@@ -17,8 +17,12 @@ from helpers.bookmaking.closure import parsed
 from helpers.bookmaking.page import ANSWER, CHECKING, answers, figure_of, folded
 
 REQUIRED_PARAMETERS = {"DRAWS", "TUNE", "CHAINS", "SEED", "ENFORCE_CLAIMS"}
+#: What a report on the reader's data takes from a chapter, and how many cells of it.
+REPORT = {"report-picture": 1, "report-method": 1} | dict.fromkeys(
+    ("report-results", "report-file", "report-fit")
+)
 TAGS = {
-    *("parameters", "simulated"),
+    *("parameters", "simulated", *REPORT),
     *(f"{what}-{part}" for what in ("hide", "remove") for part in ("cell", "input", "output")),
 }
 NOTEBOOK_METADATA = {"kernelspec", "language_info"}
@@ -380,6 +384,38 @@ def glossary_terms(text: str) -> Iterator[str]:
     directive = r"^(`{3,}|:{3,})\{glossary\}[^\n]*\n(.*?)^\1"
     for _, block in re.findall(directive, text, re.DOTALL | re.MULTILINE):
         yield from (line.strip() for line in block.splitlines() if re.match(r"[^\s:]", line))
+
+
+def own_data_are_reported(notebook: NotebookNode) -> list[str]:
+    """A chapter that takes a file has what its report needs, in cells that run on that file."""
+    takes_file = "DATA_PATH" in read_parameters(notebook)
+    cells = list(enumerate(notebook.cells, start=1))
+    problems = []
+    for tag, wanted in REPORT.items():
+        tagged = [(number, cell) for number, cell in cells if has_tag(cell, tag)]
+        if wanted and takes_file and len(tagged) != wanted:
+            problems.append(f"{len(tagged)} cells tagged {tag}, one is needed")
+        for number, cell in tagged:
+            if not takes_file or has_tag(cell, "simulated"):
+                problems.append(f"cell {number}: {tag} in a cell that no report runs")
+            kind = "markdown" if tag == "report-method" else "code"
+            advice = tag == "report-fit" and cell.cell_type == "markdown"
+            if (cell.cell_type != kind and not advice) or "{glue:" in cell.source:
+                problems.append(f"cell {number}: {tag} needs a {kind} cell without numbers")
+            if tag == "report-picture" and not figure_of(cell):
+                problems.append(f"cell {number}: {tag} without a figure")
+    count = 0
+    for number, cell in code_cells(notebook):
+        if not takes_file or has_tag(cell, "simulated"):
+            continue
+        for name, call in calls(parsed(cell.source)):
+            count += name == "own_answer"
+            markup = name.rpartition(".")[2] in ("Markdown", "HTML", "Math", "Latex")
+            if markup and not all(isinstance(text, ast.Constant) for text in call.args):
+                problems.append(f"cell {number}: data in {name}; use say")
+    if takes_file and count != 1:
+        problems.append(f"{count} calls of own_answer, one is needed")
+    return problems
 
 
 CHECKS: tuple[Check, ...] = (
