@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,17 +31,18 @@ class Book:
     """A checkout of the book."""
 
     root: Path
+    elsewhere: Path | None = None  # where a checkout cannot be written to
 
     @property
     def build_directory(self) -> Path:
         """Everything generated lives here."""
-        return self.root / "_build"
+        return self.elsewhere or self.root / "_build"
 
     @cached_property
     def parts(self) -> list[tuple[dict[str, Any], list[Path]]]:
         """Parts of the table of contents in reading order, each with its notebooks."""
         found = []
-        for part in yaml.safe_load((self.root / "_toc.yml").read_text())["parts"]:
+        for part in yaml.safe_load((self.root / "_toc.yml").read_text("utf-8"))["parts"]:
             files = [entry["file"] for entry in part["chapters"]]
             notebooks = [self.root / f"{f}.ipynb" for f in files if f.startswith("notebooks/")]
             found.append((part, notebooks))
@@ -74,13 +75,6 @@ class Book:
         """Number and name of a chapter, as the command line takes them."""
         return f"{self.numbers.get(path.stem, ''):>2} {path.stem}"
 
-    def described(self, path: Path) -> str:
-        """Lines with a chapter's number and name, its title, and its parameters."""
-        notebook = read_notebook(path)
-        values = read_parameters(notebook).items()
-        parameters = (f"    {name} = {ast.unparse(value)}" for name, value in values)
-        return "\n".join([self.listed(path), f"  {title(notebook)}", *parameters])
-
     def overrides(self, profile: str) -> dict[str, dict[str, object]]:
         """Parameters that a profile changes, by chapter; the full profile changes none."""
         if profile not in PROFILES:
@@ -100,13 +94,21 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write so that the file is either the old one or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    write_together({path: text})
+
+
+def write_together(texts: Mapping[Path, str]) -> None:
+    """Write files so that either all are the old ones or all the whole new ones."""
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in texts}
     try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        for path, part in parts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(texts[path], encoding="utf-8")
+        for path, part in parts.items():
+            os.replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
 def title(notebook: nbformat.NotebookNode) -> str:
@@ -163,24 +165,3 @@ def with_parameters(
             lines[first : last + 1] = [line]
     cell.source = b"".join(lines).decode()
     return changed
-
-
-def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """Parse `NAME=VALUE` texts; values are YAML, and dates stay text."""
-    values = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (equals and name.isidentifier()):
-            raise UsageError(f"{text} is not NAME=VALUE")
-        try:
-            values[name] = yaml.load(value, Loader=_DatesAsText)
-        except yaml.YAMLError as error:
-            raise UsageError(f"{text}: {error}") from None
-    return values
-
-
-class _DatesAsText(yaml.SafeLoader):
-    yaml_implicit_resolvers = {
-        letter: [(tag, rule) for tag, rule in rules if not tag.endswith(":timestamp")]
-        for letter, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }

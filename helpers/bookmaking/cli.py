@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import helpers
-from helpers.bookmaking.book import PROFILES, Book, BuildError, UsageError
+from helpers.bookmaking.book import (
+    PROFILES,
+    Book,
+    BuildError,
+    UsageError,
+    read_notebook,
+    read_parameters,
+    title,
+)
+
+if TYPE_CHECKING:
+    from helpers.bookmaking.own import Reading
 
 CHECKOUT = Path(helpers.__file__).parents[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 is success, 1 a failure of what was built, 2 a wrong command."""
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":  # an ASCII locale
+        command = [sys.executable, "-X", "utf8", "-m", "helpers.bookmaking.cli", *sys.argv[1:]]
+        os.execv(sys.executable, command)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     try:
         if not (options.book / "_toc.yml").exists():
             raise UsageError(f"{options.book} holds no book: name a checkout with --book")
         options.command(Book(options.book.resolve()), options)
     except UsageError as error:
-        print(f"market-book: {error}", file=sys.stderr)
+        print(plain(f"market-book: {error}"), file=sys.stderr)
         return 2
     except BuildError as error:
-        print(error, file=sys.stderr)
+        print(plain(str(error)), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; what is finished is kept", file=sys.stderr)
@@ -45,17 +63,38 @@ def parser() -> argparse.ArgumentParser:
     add("chapter", nargs="*", help="execute only these, and render nothing")
     add("--profile", choices=PROFILES, default="full", help="default: full")
     add("--workers", type=int, help="notebooks at a time (default: one a core)")
+    for name in ("run", "example"):
+        own[name].add_argument("chapter", help="number, name or beginning of the name")
     add = own["run"].add_argument
-    add("chapter", help="number, name or beginning of the name")
-    add("--data", type=Path, required=True, metavar="FILE", help="your CSV")
+    add("--data", type=Path, required=True, metavar="FILE", help="your table")
     add("--out", type=Path, required=True, metavar="DIR", help="for the report")
     add("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    own["check"].add_argument("data", type=Path, metavar="FILE", help="your table")
+    for name in ("run", "check"):
+        add = own[name].add_argument
+        add("--column", action="append", default=[], metavar="NAME=YOURS", help="sales=Umsatz")
+        add("--dates", choices=("DMY", "MDY", "YMD"), help="order in which dates are written")
+        add("--decimal", choices=(",", "."), help="sign before decimals")
+        add("--sheet", metavar="NAME", help="of a spreadsheet")
+    own["example"].add_argument("--out", type=Path, metavar="FILE", help="default: CHAPTER.csv")
     return whole
 
 
 def list_chapters(book: Book, options: argparse.Namespace) -> None:
-    """List the chapters and their parameters."""
-    print("\n".join(map(book.described, book.chapters)))
+    """List the chapters, and what each takes besides a file."""
+    from helpers.bookmaking import parameters
+
+    for path in book.chapters:
+        notebook = read_notebook(path)
+        known = read_parameters(notebook)
+        print(book.listed(path), f"  {title(notebook)}", sep="\n")
+        if "DATA_PATH" in known:
+            print("\n".join(parameters.described(path.stem, known)))
+
+
+def plain(text: str) -> str:
+    """Return text of a reader's file without what would steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def build(book: Book, options: argparse.Namespace) -> None:
@@ -88,16 +127,49 @@ def warm(book: Book, options: argparse.Namespace) -> None:
         raise BuildError("the shared models cannot be compiled")
 
 
+def reading_of(options: argparse.Namespace) -> Reading:
+    """Collect the options that say how to read a file."""
+    from helpers.bookmaking.own import Reading
+
+    columns = dict(text.partition("=")[::2] for text in options.column)
+    if wrong := [f"{name}={yours}" for name, yours in columns.items() if not (name and yours)]:
+        raise UsageError(f"--column {wrong[0]}: write the chapter's name, =, and yours")
+    return Reading(columns or None, options.dates, options.decimal, options.sheet)
+
+
+def check(book: Book, options: argparse.Namespace) -> None:
+    """Say what your file is and which chapters it fits."""
+    from helpers.bookmaking import own
+
+    for line in own.check(book, options.data, reading_of(options)):
+        print(plain(line))
+
+
+def example(book: Book, options: argparse.Namespace) -> None:
+    """Write a file that a chapter takes."""
+    from helpers.bookmaking import own
+
+    print(*own.example(book.chapter(options.chapter), options.out), sep="\n")
+
+
 def run(book: Book, options: argparse.Namespace) -> None:
     """Execute a chapter on your own data."""
-    from helpers.bookmaking.report import run_on_data
+    from helpers.bookmaking import own
 
-    chapter = book.chapter(options.chapter)
-    for path in run_on_data(book, chapter, options.data, options.out, options.parameter):
+    chapter, reading = book.chapter(options.chapter), reading_of(options)
+    given = options.data, options.out, options.parameter
+    for path in own.run_on_data(book, chapter, *given, reading):
         print(path)
 
 
-COMMANDS = {"list": list_chapters, "build": build, "warm": warm, "run": run}
+COMMANDS = {
+    "check": check,
+    "example": example,
+    "run": run,
+    "list": list_chapters,
+    "build": build,
+    "warm": warm,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

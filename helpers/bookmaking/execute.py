@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def kernel_environment(caches: Path) -> dict[str, str]:
     data = os.environ.get("MARKET_BOOK_DATA")
     kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
     kept |= KERNEL_SETTINGS | {
+        "PYTHONUTF8": "1",
         "PYTENSOR_FLAGS": f"base_compiledir={caches / 'pytensor'}",
         "NUMBA_CACHE_DIR": str(caches / "numba"),
         "MPLCONFIGDIR": str(caches / "matplotlib"),
@@ -90,11 +92,14 @@ def digest(book: Book, notebook: nbformat.NotebookNode) -> str:
     """
     code = code_of(notebook)
     modules = imported(book.root, code)
-    sources = [without_docstrings(path.read_text()) for path in modules]
+    sources = [_code(path.read_text()) for path in modules]
     names = [str(path.relative_to(book.root)) for path in modules]
     inputs = json.dumps([code, names, sources, KERNEL_SETTINGS, sys.version])
     files = [Path(__file__).with_name("worker.py"), book.root / "requirements.lock"]
     return fingerprint(inputs, [*files, *data_files(notebook)])
+
+
+_code = cache(without_docstrings)  # chapters share most modules
 
 
 def fingerprint(inputs: str, files: Iterable[Path]) -> str:
@@ -202,12 +207,16 @@ def execute_one(
     about: Mapping[str, str],
     scratch: Path,
     variables: Mapping[str, str] | None = None,
+    started: Callable[[int], None] = lambda cell: None,
 ) -> Result:
-    """Execute one notebook in a worker process, with further environment variables."""
+    """Execute one notebook in a worker process, with further environment variables.
+
+    `started` hears the position of each cell that starts.
+    """
     caches = book.build_directory / "cache"
     # a build's target bears the digest: with other code or data it is another study
     checkpoints = book.build_directory / "checkpoints" / target.stem
-    (scratch / "cwd").mkdir(parents=True)
+    (scratch / "cwd").mkdir(parents=True, exist_ok=True)
     environment = kernel_environment(caches) | {
         "JAX_COMPILATION_CACHE_DIR": str(scratch / "jax"),
         "JUPYTER_RUNTIME_DIR": str(scratch / "runtime"),
@@ -219,14 +228,24 @@ def execute_one(
     job |= {"directory": str(scratch / "cwd"), "record": {"name": name, **about}}
     # -P: a directory `helpers` where the command was called must not hide the package
     command = [sys.executable, "-P", "-m", "helpers.bookmaking.worker"]
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "encoding": "utf-8"}
     with (scratch / "log").open("w+") as log:
         with subprocess.Popen(command, stderr=log, env=environment, **pipes) as worker:
             worker.stdin.write(json.dumps(job) + "\n")
             worker.stdin.flush()  # and not closed: the worker lives as long as it is open
-            answer = worker.stdout.read()
+            record = None
+            try:
+                for line in worker.stdout:
+                    record = json.loads(line)
+                    if record.keys() == {"cell"}:
+                        started(record["cell"])
+                        record = None
+            except BaseException:  # interrupted
+                worker.stdin.close()
+                worker.wait()
+                raise
         log.seek(0)
-        record = json.loads(answer) if answer else _died(worker.returncode, log.read())
+        record = record or _died(worker.returncode, log.read())
     if "error" not in record:
         link_files(scratch / "jax", caches / "jax")
         shutil.rmtree(checkpoints, ignore_errors=True)

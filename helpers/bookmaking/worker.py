@@ -1,7 +1,7 @@
 """Execute one notebook in a process of its own: `python -m helpers.bookmaking.worker`.
 
-Job and result are one line of JSON on stdin and stdout. When the caller is gone, stdin closes, and
-the worker ends with its kernel.
+The job is one line of JSON on stdin; each cell that starts, and at last the result, is one on
+stdout. When the caller is gone, stdin closes, and the worker ends with its kernel and its scratch.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import sys
 import threading
 import time
@@ -32,12 +33,18 @@ POLL_SECONDS = 0.2
 GROWTH_BYTES = 2**20
 # A kernel is told free ports before it binds them: one that meets another there dies at once.
 STARTS = 3
+Tell = Callable[[dict[str, Any]], None]
 
 
 def execute(
-    notebook: nbformat.NotebookNode, directory: Path, progress: dict[str, int]
+    notebook: nbformat.NotebookNode, directory: Path, started: list[int], tell: Tell
 ) -> nbformat.NotebookNode:
-    """Execute a notebook with the kernel of this environment; its working directory is empty."""
+    """Execute a notebook with the kernel of this environment, in this working directory."""
+
+    def start(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        started.append(cell_index)
+        tell({"cell": cell_index})
+
     clean = nbformat.from_dict(notebook)
     executed = papermill.execute_notebook(
         nbformat.from_dict(notebook),
@@ -48,7 +55,7 @@ def execute(
         start_timeout=120,
         request_save_on_cell_execute=False,
         coalesce_streams=True,
-        on_cell_start=lambda cell, cell_index: progress.update(cell_index=cell_index),
+        on_cell_start=start,
     )
     # papermill and nbclient note times and paths: with the authored metadata two runs are equal
     executed.metadata = clean.metadata
@@ -57,15 +64,17 @@ def execute(
     return executed
 
 
-def execute_started(*job: Any) -> nbformat.NotebookNode:
+def execute_started(
+    notebook: nbformat.NotebookNode, directory: Path, started: list[int], tell: Tell
+) -> nbformat.NotebookNode:
     """Execute a notebook; if its kernel dies before the first cell, start another."""
     for _ in range(STARTS - 1):
         try:
-            return execute(*job)
+            return execute(notebook, directory, started, tell)
         except RuntimeError:
-            if job[-1]:  # progress
+            if started:
                 raise
-    return execute(*job)
+    return execute(notebook, directory, started, tell)
 
 
 def stderr_lines(notebook: nbformat.NotebookNode) -> list[str]:
@@ -141,23 +150,31 @@ class PeakMemory(threading.Thread):
         return round(max(self.peak_bytes, ended) / 2**20)
 
 
-def end_with_caller() -> None:
-    """Leave as soon as the caller has closed our stdin."""
+def end_with_caller(scratch: Path, done: threading.Event) -> None:
+    """Leave as soon as the caller has closed our stdin; before the job is done, without a trace."""
     sys.stdin.read()
+    if done.is_set():
+        return
+    kernels = psutil.Process().children(recursive=True)
+    for process in kernels:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(kernels, timeout=5)
+    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(1)
 
 
-def run(job: dict) -> dict:
+def run(job: dict, tell: Tell) -> dict:
     """Execute the job's notebook and, if it succeeds, write it and its record."""
     notebook = nbformat.from_dict(job["notebook"])
     memory = PeakMemory()
     memory.start()
     started = time.monotonic()
-    progress: dict[str, int] = {}
+    cells: list[int] = []
     try:
-        executed = execute_started(notebook, Path(job["directory"]), progress)
+        executed = execute_started(notebook, Path(job["directory"]), cells, tell)
     except (PapermillExecutionError, DeadKernelError) as error:
-        return {"error": describe(error, notebook, progress["cell_index"])}
+        return {"error": describe(error, notebook, cells[-1])}
     record = {
         "seconds": round(time.monotonic() - started, 1),
         "peak_mb": memory.megabytes(),
@@ -178,8 +195,16 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed, by the kernel too, goes to the log
     job = json.loads(sys.stdin.readline())
-    threading.Thread(target=end_with_caller, daemon=True).start()
-    print(json.dumps(run(job)), file=answer, flush=True)
+    scratch = Path(job["directory"]).parent
+    done = threading.Event()
+    threading.Thread(target=end_with_caller, args=[scratch, done], daemon=True).start()
+
+    def tell(message: dict[str, Any]) -> None:
+        print(json.dumps(message), file=answer, flush=True)
+
+    result = run(job, tell)
+    done.set()
+    tell(result)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from helpers.bookmaking.book import Book
 from helpers.bookmaking.cli import CHECKOUT
+from helpers.bookmaking.own import Part
+from helpers.data.columns import DataError, DataNote, DataWarning, numbers
+from helpers.data.readers import read_table
 
 PARAMETERS = "DRAWS = 1000  # published\nDATA_PATH = None\nENFORCE_CLAIMS = True"
+
+
+def load(path: Path) -> pd.DataFrame:
+    """Load sales as a chapter's loader does, with a note, a warning and a refusal."""
+    frame = read_table(path)
+    if numbers(frame, "sales", ()).min() < 0:
+        raise DataError("sales: 1 negative value (first -1); set refunds to 0")
+    warnings.warn("read with <care>", DataNote, stacklevel=2)
+    warnings.warn("few rows", DataWarning, stacklevel=2)
+    return frame
+
+
+#: What chapters of a tiny book read, for `own.CHAPTERS`.
+TINY = Part(load, {}, size=len, example=lambda: pd.DataFrame({"sales": [40, 2]}))
 
 
 def tiny_book(root: Path, **chapters: str) -> Book:

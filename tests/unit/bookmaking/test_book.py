@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from tiny_book import tiny_book, write_chapter
+from tiny_book import TINY, tiny_book, write_chapter
 
-from helpers.bookmaking import render
+from helpers.bookmaking import own, render
 from helpers.bookmaking.book import (
     Book,
     BuildError,
     UsageError,
     parameterised,
-    parse_assignments,
     read_parameters,
     with_parameters,
     write_atomically,
@@ -62,25 +60,6 @@ def test_values_replace_defaults_and_comments_stay():
 def test_one_parameters_cell_is_needed():
     with pytest.raises(UsageError, match="0 cells are tagged parameters"):
         read_parameters(notebook_of("DRAWS = 1", tags=()))
-
-
-def test_assignments_are_yaml():
-    texts = ["A=1.5", "B=null", "C=[1, 2]", "D=x=y", "E=2021-03-01", "F=false", "G="]
-    assert parse_assignments(texts) == {
-        "A": 1.5,
-        "B": None,
-        "C": [1, 2],
-        "D": "x=y",
-        "E": "2021-03-01",
-        "F": False,
-        "G": None,
-    }
-
-
-@pytest.mark.parametrize("text", ["DRAWS", "=1", "A-B=1", "A=[1"])
-def test_other_assignments_are_refused(text):
-    with pytest.raises(UsageError, match=re.escape(text)):
-        parse_assignments([text])
 
 
 # Chapters and profiles
@@ -474,16 +453,21 @@ def test_a_dangling_citation_stops_the_rendering(tmp_path):
         (["run", "1", "--data", "own.csv", "--out", "own.csv"], "is not a directory"),
         (["run", "1", "--data", "own.csv", "--out", "own.csv/out"], "is not a directory"),
         (["run", "1", "--data", "own.csv", "--out", "out", "-p", "DRAWS"], "not NAME=VALUE"),
-        (["run", "1", "--data", "own.csv", "--out", "out", "-p", "N=1"], "no parameter N; there"),
+        (["run", "1", "--data", "own.csv", "--out", "out", "-p", "DRAW=1"], "did you mean DRAWS?"),
+        (["run", "1", "--data", ".", "--out", "out"], ".: a folder; name the file in it"),
+        (["run", "1", "--data", "/dev/null", "--out", "out"], "no file and no pipe"),
+        (["run", "1", "--data", "own.csv", "--out", "out", "--column", "sales"], "--column sales="),
+        (["check", "gone.csv"], "gone.csv: no such file"),
+        (["example", "1", "--out", "own.csv"], "own.csv is there already"),
+        (["example", "2"], "two takes no data"),
         (["run", "2", "--data", "own.csv", "--out", "out"], "takes no data"),
     ],
 )
 def test_wrong_commands_exit_with_2_and_leave_nothing(
     tmp_path, monkeypatch, capsys, arguments, message
 ):
-    book = tiny_book(tmp_path / "book", one="1", two="2")
-    text = book.chapters[1].read_text()
-    book.chapters[1].write_text(text.replace("DATA_PATH = None", "N_WEEKS = 5"))
+    tiny_book(tmp_path / "book", one="1", two="2")
+    monkeypatch.setitem(own.CHAPTERS, "one", (TINY, 1, 0))
     (tmp_path / "own.csv").write_text("a")
     monkeypatch.chdir(tmp_path)
     assert main(["--book", "book", *arguments]) == 2
@@ -499,7 +483,10 @@ def test_no_book_no_command(tmp_path, capsys):
 def test_list_shows_chapters_and_parameters(tmp_path, capsys):
     tiny_book(tmp_path, one="1")
     assert main(["--book", str(tmp_path), "list"]) == 0
-    assert " 1 one\n  Chapter one\n    DRAWS = 1000\n" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.startswith(" 1 one\n  Chapter one\n    DRAWS: draws of each chain that are kept\n")
+    assert "        a whole number from 20 to 100,000; 1000 unless given\n" in shown
+    assert "DATA_PATH" not in shown
 
 
 def test_an_unknown_parameter_in_a_profile_stops_before_anything_runs(tmp_path):

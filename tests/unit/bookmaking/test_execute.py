@@ -11,9 +11,6 @@ import time
 
 import nbformat
 import psutil
-import pytest
-from bs4 import BeautifulSoup
-from nbformat.v4 import new_code_cell, new_markdown_cell
 from tiny_book import tiny_book, write_chapter
 
 from helpers.bookmaking.cli import main
@@ -151,69 +148,6 @@ def wait_until(condition, *, seconds):
     while not condition():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.1)
-
-
-OWN_DATA = """\
-import pandas as pd
-from helpers.notebook.claims import publish
-from helpers.data.columns import DataError
-sales = pd.read_csv(DATA_PATH)["sales"]
-if sales.min() < 0:
-    raise DataError("sales: 1 negative value (first -1); set refunds to 0")
-publish("total", f"{sales.sum():.0f} orders")
-print(DRAWS, ENFORCE_CLAIMS)"""
-
-
-@pytest.fixture
-def own_data_book(tmp_path):
-    book = tiny_book(tmp_path / "book", own=OWN_DATA)
-    figure = {"name": "fig-line", "caption": "A line that rises to the right."}
-    write_chapter(
-        book.chapters[0],
-        OWN_DATA,
-        new_code_cell("raise SystemError('simulated')", metadata={"tags": ["simulated"]}),
-        new_code_cell(
-            "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
-            metadata={
-                "mystnb": {"figure": figure, "image": {"alt": "A line rises"}},
-                "tags": ["report-picture"],
-            },
-        ),
-        new_markdown_cell("You sold {glue:text}`total`.", metadata={"tags": ["report-method"]}),
-    )
-    notebook = nbformat.read(book.chapters[0], as_version=4)
-    notebook.cells[0].metadata["tags"] = ["simulated"]  # as where it tells of the book's study
-    notebook.cells[0].source += "\n\nOur study is simulated."
-    nbformat.write(notebook, book.chapters[0])
-    return book
-
-
-def test_own_data_give_a_notebook_and_a_report_of_one_file(tmp_path, own_data_book, capsys):
-    data, out = tmp_path / "own.csv", tmp_path / "new" / "out"
-    data.write_text("sales\n40\n2\n")
-    arguments = ["run", "1", "--data", str(data), "--out", str(out), "-p", "DRAWS=50"]
-    assert main(["--book", str(own_data_book.root), *arguments]) == 0
-    assert f"{out / 'own.html'}\n" in capsys.readouterr().out
-    assert files(out) == ["own.html", "own.ipynb"]
-    assert outputs(out / "own.ipynb")[-2] == "50 False\n"
-    page = BeautifulSoup((out / "own.html").read_text(), "html.parser")
-    assert "You sold 42 orders." in page.get_text()
-    assert [image["alt"] for image in page.select("img")] == ["A line rises"]
-    assert page.title.text == "Chapter own – own.csv"
-    assert [heading.get_text() for heading in page.select("h1")] == ["Chapter own"]
-    assert "Our study" not in page.get_text()
-    assert str(tmp_path) not in (out / "own.html").read_text()  # it may be sent to somebody
-    assert files(own_data_book.build_directory) == []
-
-
-def test_unusable_data_give_one_message_and_no_output(tmp_path, own_data_book, capsys):
-    data, out = tmp_path / "own.csv", tmp_path / "out"
-    data.write_text("sales\n-1\n")
-    arguments = ["run", "1", "--data", str(data), "--out", str(out)]
-    assert main(["--book", str(own_data_book.root), *arguments]) == 1
-    message = f"{data}: sales: 1 negative value (first -1); set refunds to 0\n"
-    assert capsys.readouterr().err == message
-    assert not out.exists()
 
 
 def test_a_chapter_too_large_for_binder_fails_the_build(tmp_path, capsys):
