@@ -544,8 +544,9 @@ class HierarchicalMMM:
             height=height,
             aspect=width / height / wrap,
         )
-        grid.set_titles("{col_name}", loc="left")
-        grid.set_axis_labels(unit or kind, "")
+        grid.set_titles("{col_name}")
+        grid.set_axis_labels("", "")
+        grid.figure.supxlabel(unit or kind, fontsize="medium")
         return grid.figure
 
     def get_pooling_factor(self, channel: str) -> float:
