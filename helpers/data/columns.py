@@ -88,23 +88,28 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
         )
 
 
-def _plain(name) -> str:
+def plain(name) -> str:
+    """A name without the blanks, signs and capitals that are forgiven."""
     return re.sub(r"[\W_]+", "_", str(name).strip().casefold()) or str(name)
 
 
 def take_columns(
-    frame: pd.DataFrame, required: Sequence[str], optional: Sequence[str] = ()
+    frame: pd.DataFrame,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    *,
+    told: bool = True,
 ) -> pd.DataFrame:
     """The known columns alone, with a number for each row; blanks and capitals are forgiven."""
     known = [*required, *optional]
     renamed: dict = {}
     for name in known:
-        others = [c for c in frame.columns if c not in known and _plain(c) == _plain(name)]
+        others = [c for c in frame.columns if c not in known and plain(c) == plain(name)]
         if len(others) > (name not in frame.columns):
             alike = listed([repr(c) for c in ([name] if name in frame.columns else []) + others])
             raise DataError(f"{name}: columns of one name, {alike}; drop or rename all but one")
         renamed |= dict.fromkeys(others, name)
-    if renamed:
+    if renamed and told:
         taken = [f"{str(written)!r} as {name}" for written, name in renamed.items()]
         note(f"columns taken: {listed(taken)}")
     frame = frame.rename(columns=renamed)
@@ -112,9 +117,9 @@ def take_columns(
     unknown = [str(c) for c in frame.columns if c not in known]
     absent = [name for name in optional if name not in frame.columns]
     for name in unknown:
-        if close := difflib.get_close_matches(_plain(name), absent, 1, 0.8):
+        if close := difflib.get_close_matches(plain(name), absent, 1, 0.8):
             raise DataError(f"{name}: unknown column, close to {close[0]}; rename or drop it")
-    if unknown:
+    if unknown and told:
         note(f"columns not used: {listed(unknown)}")
     if not frame.index.is_unique or not pd.api.types.is_integer_dtype(frame.index.dtype):
         frame = frame.reset_index(drop=True)
@@ -214,7 +219,7 @@ def _number(mark: str) -> str:
     """Pattern of a number with this decimal mark, the other one between thousands."""
     other = "," if mark == "." else "."
     groups = rf"[1-9]\d{{0,2}}(?:\{other}\d{{3}})+"
-    return rf"[+-]?(?:{groups}|\d+|)(?:\{mark}\d*)?(?:[eE][+-]?\d+)?|-?inf"
+    return rf"[+-]?(?:{groups}(?:\{mark}\d*)?|\d*(?:\{mark}\d*)?(?:[eE][+-]?\d+)?)|-?inf"
 
 
 def decimal_marks(written: pd.Series) -> list[str]:
@@ -228,46 +233,57 @@ def decimal_marks(written: pd.Series) -> list[str]:
     return marks
 
 
-def _read_numbers(frame: pd.DataFrame, column: str) -> pd.Series:
-    """Values of a column of text, NaN where they are none."""
+def _read_numbers(frame: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
+    """Values of a column of text, NaN where they are none, and whether anything is written."""
     code, distinct = pd.factorize(frame[column].astype("string").str.strip())
-    plain = pd.Series(distinct, dtype="str").str.replace("−", "-", regex=False)
-    if plain.str.lower().isin(["true", "false", ""]).all():
-        plain = plain.str.lower().map({"true": "1", "false": "0", "": ""})
-    elif plain.str.contains(r"\d[\s'’]\d{3}").any():
-        plain = plain.str.replace(r"(?<=\d)[\s'’](?=\d{3}(\D|$))", "", regex=True)
+    written = pd.Series(distinct, dtype="str").str.replace("−", "-", regex=False)
+    lower = written.str.lower()
+    if (missing := lower.isin(["na", "n/a", "nan", "null"])).any():
+        note(f"{column}: {listed(written[missing])} is read as blank")
+        written = written.where(~missing, "")
+    if lower.isin(["true", "false", ""]).all():
+        written = lower.map({"true": "1", "false": "0", "": ""})
+    elif written.str.contains(r"\d[\s'’]\d{3}").any():
+        written = written.str.replace(r"(?<=\d)[\s'’](?=\d{3}(\D|$))", "", regex=True)
         note(f"{column}: blanks or apostrophes stand between thousands")
-    filled = plain[plain != ""]
-    marked = filled[filled.str.contains(r"[.,]")]
-    if len(marked):
-        mark = frame.attrs.get("decimal") or _decimal_mark(column, filled, marked)
-        fits = plain.str.fullmatch(_number(mark))
+    values = written
+    if (marked := written.str.contains("[.,]")).any():
+        told = frame.attrs.get("decimal")
+        mark = told or _decimal_mark(column, written, marked, frame.attrs.get("points"))
         other = "," if mark == "." else "."
-        changed = marked[
-            marked.str.contains(",", regex=False) | marked.str.contains(other, regex=False)
-        ]
-        plain = plain.str.replace(other, "", regex=False).str.replace(mark, ".", regex=False)
-        plain = plain.where(fits, "")
-        if len(changed := changed[fits[changed.index]]):
-            note(f"{column}: {changed.iloc[0]} is read as {plain[changed.index[0]]}")
-    values = pd.to_numeric(plain, errors="coerce").to_numpy(float)
-    return pd.Series(np.append(values, np.nan)[code], index=frame.index)
+        fits = written.str.fullmatch(_number(mark))
+        values = written.str.replace(other, "", regex=False).str.replace(mark, ".", regex=False)
+        values = values.where(fits, "")
+        grouped = written.str.contains(other, regex=False)
+        changed = fits & (marked if mark == "," and told is None else grouped)
+        if changed.any():
+            first = changed.idxmax()
+            note(f"{column}: {written[first]} is read as {values[first]}")
+    read = pd.to_numeric(values, errors="coerce").to_numpy(float)
+    given = (written != "").to_numpy()
+    return (
+        pd.Series(np.append(read, np.nan)[code], index=frame.index),
+        pd.Series(np.append(given, False)[code], index=frame.index),
+    )
 
 
-def _decimal_mark(column: str, filled: pd.Series, marked: pd.Series) -> str:
+def _decimal_mark(
+    column: str, written: pd.Series, marked: pd.Series, points: bool | None = None
+) -> str:
+    """The decimal mark of a column's distinct numbers; refused where both give other values."""
+    filled = written[written != ""]
     marks = decimal_marks(filled)
     if len(marks) == 2:
-        first, bare = marked.iloc[0], filled.drop(marked.index)
-        if len(bare) or "," in first:
+        first, bare = written[marked].iloc[0], filled[~marked[filled.index]]
+        if len(bare) or "," in first or not points:
             beside = f" beside {bare.iloc[0]}" if len(bare) else ""
-            digits = re.sub("[.,]", "", first)
-            point = first.replace(",", ".")
+            whole, part = re.sub("[.,]", "", first), first.replace(",", ".")
+            thousands, decimal = ".," if "," in first else ",."
             raise DataError(
-                f"{column}: {first!r}{beside} is {digits} or {point}; "
-                f"say --decimal {'.' if ',' in first else ','} if it is {digits}, "
-                f"--decimal {',' if ',' in first else '.'} if it is {point}"
+                f"{column}: {first!r}{beside} is {whole} (--decimal {thousands}) or {part} "
+                f"(--decimal {decimal}); say which with this option"
             )
-        note(f"{column}: {first} is read with a decimal point; say --decimal , if it is thousands")
+        return "."
     fits = {m: filled.str.fullmatch(_number(m)).sum() for m in marks or ".,"}
     return max(fits, key=fits.__getitem__)
 
@@ -283,12 +299,11 @@ def numbers(
     """Values of a column as finite floats; ``blank`` and ``negative`` say what to do with those."""
     written = frame[column]
     if pd.api.types.is_numeric_dtype(written.dtype):
-        values = written.astype(float)
+        values, filled = written.astype(float), written.notna()
     else:
-        values = _read_numbers(frame, column)
-        written = written.astype("string").str.strip().replace("", pd.NA)
+        values, filled = _read_numbers(frame, column)
     mend = "write plain numbers, without signs of currency or units, and leave unknown ones blank"
-    refuse(frame, values.isna() & written.notna(), column, "non-numeric value{s}", mend, keys)
+    refuse(frame, values.isna() & filled, column, "non-numeric value{s}", mend, keys)
     refuse(frame, np.isinf(values), column, "infinite value{s}", "correct the export", keys)
     if blank is not None:
         refuse(frame, values.isna(), column, "blank value{s}", blank, keys)

@@ -51,9 +51,11 @@ _WORDS = {"D": "day", "M": "month", "Y": "year"}
 
 def parse_dates(frame: pd.DataFrame, column: str = "date") -> pd.Series:
     """Dates of a column, whole days without a time zone; a ``DataError`` for others."""
-    written = frame[column]
+    written, told = frame[column], frame.attrs.get("dates")
+    daily = "add sales up to one row a day"
     if isinstance(written.dtype, pd.DatetimeTZDtype):
         note(f"{column}: days of the time zone {written.dt.tz}")
+        daily += f", or convert {written.dt.tz} to the time zone of the shops"
         dates = written.dt.tz_localize(None)
     elif pd.api.types.is_datetime64_dtype(written.dtype):
         dates = written
@@ -61,12 +63,13 @@ def parse_dates(frame: pd.DataFrame, column: str = "date") -> pd.Series:
         if pd.api.types.is_float_dtype(written.dtype) and (written.dropna() % 1 == 0).all():
             written = written.astype("Int64")
         code, distinct = pd.factorize(written.astype("string").str.strip())
-        days = _read(pd.Series(distinct, dtype="str"), column, frame.attrs.get("dates"))
+        days = _read(pd.Series(distinct, dtype="str"), column, told)
         at = np.append(days.to_numpy("datetime64[us]"), np.datetime64("NaT"))
         dates = pd.Series(at[code], index=frame.index)
-    refuse(frame, dates.isna(), column, "unreadable date{s}", "write dates as YYYY-MM-DD")
+    mend = "write dates as YYYY-MM-DD" + (f", or take another --dates than {told}" if told else "")
+    refuse(frame, dates.isna(), column, "unreadable date{s}", mend)
     within = dates != dates.dt.normalize()
-    refuse(frame, within, column, "time{s} within a day", "add sales up to one row a day")
+    refuse(frame, within, column, "time{s} within a day", daily)
     _check_years(frame, column, dates)
     return dates
 

@@ -12,9 +12,18 @@ from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from helpers.data.columns import DataError, DataWarning, decimal_marks, note
+from helpers.data.columns import (
+    DataError,
+    DataWarning,
+    decimal_marks,
+    listed,
+    note,
+    plain,
+    take_columns,
+)
 
 _ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".parquet")
 _SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
@@ -74,10 +83,8 @@ def read_table(path: str | Path, *, sheet: str | None = None) -> pd.DataFrame:
     frame = frame.loc[:, list(map(bool, named))].dropna(how="all")
     if frame.empty:
         raise DataError(f"{name}: no rows under the header; export it again")
-    semicolons = frame.attrs.pop("semicolons", False)
-    if "decimal" not in frame.attrs and _has_decimal_commas(frame, semicolons=semicolons):
-        note("numbers have decimal commas")
-        frame.attrs["decimal"] = ","
+    if "decimal" not in frame.attrs:
+        _find_decimal(frame, semicolons=frame.attrs.pop("semicolons", False))
     return frame
 
 
@@ -103,7 +110,7 @@ def _spreadsheet(content: bytes, name: str, sheet: str | None) -> pd.DataFrame:
     if sheet is not None and sheet not in sheets:
         raise DataError(f"{name}: no sheet {sheet!r}; there are {', '.join(map(repr, sheets))}")
     taken = sheets[0] if sheet is None else sheet
-    cells = book.parse(taken, header=None, keep_default_na=False, na_values=[""])
+    cells = pd.read_excel(book, taken, header=None, keep_default_na=False, na_values=[""])
     if len(sheets) > 1:
         others = ", ".join(repr(s) for s in sheets if s != taken)
         note(f"sheet {taken!r} is read; there are others ({others}): --sheet NAME takes one")
@@ -116,7 +123,9 @@ def _spreadsheet(content: bytes, name: str, sheet: str | None) -> pd.DataFrame:
 
 
 def _text(content: bytes, name: str) -> pd.DataFrame:
-    written = _decode(content, name)
+    written = _decode(content)
+    if not written.strip():
+        raise DataError(f"{name}: the file is empty; export it again")
     lines = io.StringIO(written, newline="")
     top_lines = list(islice(lines, _TOP))
     skip = 0
@@ -169,7 +178,7 @@ def _tell_short_rows(written: str, sep: str, n_columns: int, first: int) -> None
         note(f"{message}: what is missing there is taken as blank", DataWarning)
 
 
-def _decode(content: bytes, name: str) -> str:
+def _decode(content: bytes) -> str:
     for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if content.startswith(mark):
             note("read as UTF-16")
@@ -193,7 +202,7 @@ def _is_table(rows: list[list[str]]) -> bool:
     usual = max(set(counts), key=counts.count, default=0)
     if usual < 2 or counts.count(usual) < 0.9 * (len(counts) - 5):
         return False
-    return any(len(row) == usual and _is_header(row) for row in rows[:30])
+    return any(len(row) >= usual and _is_header(row) for row in rows[:30])
 
 
 def _is_header(row: list[str]) -> bool:
@@ -205,7 +214,7 @@ def _header(rows: list[list[str]], name: str) -> int:
     """Place of the row that names the columns."""
     counts = [len(row) for row in rows if row]
     usual = max(set(counts), key=counts.count)
-    wide = [i for i, row in enumerate(rows) if len(row) == usual and any(map(str.strip, row))]
+    wide = [i for i, row in enumerate(rows) if len(row) >= usual and any(map(str.strip, row))]
     top = next((i for i in wide if _is_header(rows[i])), None)
     if top is None:
         short = next((row for row in rows if _is_header(row)), None)
@@ -218,24 +227,26 @@ def _header(rows: list[list[str]], name: str) -> int:
         if sum(bool(_VALUE.fullmatch(cell)) for cell in rows[top]) >= usual / 2:
             raise DataError(f"{name}: no names above the columns; write them in the first row")
     if before := [row for row in rows[:top] if any(map(str.strip, row))]:
-        note(f"{len(before)} lines above the header are left out")
+        note(f"lines above the header are left out: {len(before)}")
     return top
 
 
-def _has_decimal_commas(frame: pd.DataFrame, *, semicolons: bool) -> bool:
-    """Whether a column of numbers can only be read with decimal commas, and none only without."""
+def _find_decimal(frame: pd.DataFrame, *, semicolons: bool) -> None:
+    """Keep the decimal mark in ``attrs`` if columns of numbers can only be read with one."""
     found: set[str] = set()
     for column in frame.select_dtypes(include=["str", "object"]):
-        written = frame[column].dropna().astype("str").str.strip()
-        if written.str.contains(",", regex=False).any() or (
-            found and written.str.contains(".", regex=False).any()
-        ):
-            written = pd.Series(written.unique(), dtype="str")
-            marks = decimal_marks(written[written != ""])
+        written = frame[column].dropna().head(5000).astype("str").str.strip()
+        written = written[written != ""].drop_duplicates()
+        if written.str.contains("[.,]").any():
+            marks = decimal_marks(written)
             if semicolons and len(marks) == 2 and not written.str.contains(".", regex=False).any():
                 marks = [","]
             found |= set(marks) if len(marks) == 1 else set()
-    return found == {","}
+    if found == {","}:
+        note("numbers have decimal commas")
+        frame.attrs["decimal"] = ","
+    elif found == {"."}:
+        frame.attrs["points"] = True
 
 
 def tidy_file(
@@ -270,22 +281,18 @@ def tidy_file(
     if decimal not in (None, ",", "."):
         raise DataError(f"decimal: {decimal!r} is neither , nor .")
     frame = read_table(path, sheet=sheet)
-    present = {str(c).strip(): c for c in frame.columns}
-    given = dict(columns or {})
-    for known, written in given.items():
-        if written.strip() not in present:
-            raise DataError(f"{written}: no such column (present: {', '.join(present)})")
-        if list(given.values()).count(written) > 1:
-            raise DataError(f"{written}: named twice; give each column one role")
-        if known in present and known not in given.values():
-            frame = frame.drop(columns=present[known])
-            note(f"column {known} of the file is left out: {written} is taken for it")
-    frame = frame.rename(columns={present[w.strip()]: known for known, w in given.items()})
-    if given:
-        note("columns taken: " + ", ".join(f"{w} as {known}" for known, w in given.items()))
+    if columns:
+        given = list(columns.values())
+        if repeated := [name for name in given if given.count(name) > 1]:
+            raise DataError(f"{repeated[0]}: named twice; give each column one role")
+        taken = take_columns(frame, given, told=False).set_axis(list(columns), axis=1)
+        note("columns taken: " + listed([f"{w} as {known}" for known, w in columns.items()]))
+        rest = [c for c in frame.columns if plain(c) not in {*map(plain, [*given, *columns])}]
+        taken.attrs = frame.attrs
+        frame = taken.assign(**{str(c): frame[c] for c in rest})
     frame.attrs |= {k: v for k, v in {"dates": dates, "decimal": decimal}.items() if v}
     frame.columns = [str(c) for c in frame.columns]
-    mixed = frame.select_dtypes(include="object").columns
+    mixed = [c for c, kind in frame.dtypes.items() if kind == np.dtype(object)]
     frame = frame.astype(dict.fromkeys(mixed, "str"))
     to = Path(to) if to else Path(tempfile.mkdtemp(prefix="market-book-")) / "table.parquet"
     part = to.with_name(f".{to.name}.{os.getpid()}")

@@ -101,7 +101,7 @@ def test_numbers_reads_text_and_blanks():
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
-        (["1", "n/a"], {}, "sales: 1 non-numeric value (first 'n/a' on 2021-03-02 in B); write"),
+        (["1", "n.a."], {}, "sales: 1 non-numeric value (first 'n.a.' on 2021-03-02 in B); write"),
         (
             [-np.inf, np.inf],
             {},
