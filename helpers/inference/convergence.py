@@ -9,12 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.notebook.claims import Claims
-
-
-class NotConverged(AssertionError):
-    """A sampler has not passed, so nothing may be read from it."""
-
+from helpers.notebook.claims import Claims, NotConverged
 
 #: The book's standard for a sampler: largest R-hat, least effective sample size.
 LARGEST_RHAT, LEAST_ESS = 1.01, 400

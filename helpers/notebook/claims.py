@@ -27,6 +27,10 @@ class ClaimError(AssertionError):
     """A comparison made in prose does not hold."""
 
 
+class NotConverged(AssertionError):
+    """A sampler has not passed, so nothing may be read from it."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """Output with a plain and an HTML form."""

@@ -160,12 +160,12 @@ def contrasts(
 
 
 def drop_untold(panel: StorePanel) -> StorePanel:
-    """Drop features that no open day has, or all of them: the sales say nothing of these.
+    """Drop features of which the sales of no store say anything.
 
     Parameters
     ----------
     panel : StorePanel
-        A reader's, in which promotions may never have run, or no store opened on a Sunday.
+        A reader's: promotions may never have run, or only on Mondays; nobody opened on a Sunday.
 
     Returns
     -------
@@ -175,7 +175,10 @@ def drop_untold(panel: StorePanel) -> StorePanel:
     shown = panel.calendar.iloc[np.unique(panel.pattern[np.isfinite(panel.sales)])]
     week = shown.columns.str.startswith("weekday_")
     keep = np.where(week, shown.any(), shown.nunique() > 1)
-    return replace(panel, calendar=panel.calendar.loc[:, keep])
+    panel = replace(panel, calendar=panel.calendar.loc[:, keep])
+    told = told_apart(panel).any()
+    silent = [name for name in told.index[~told] if not name.startswith(("level", "weekday_"))]
+    return replace(panel, calendar=panel.calendar.drop(columns=silent))
 
 
 def calendar_contrasts(panel: StorePanel) -> pd.DataFrame:

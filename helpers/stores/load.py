@@ -16,6 +16,7 @@ from helpers.data.columns import (
     check_groups,
     check_steps,
     check_unique,
+    listed,
     note,
     numbers,
     refuse,
@@ -155,13 +156,19 @@ def _check_use(panel: StorePanel, held_out: int) -> None:
         )
     if (n_selling := is_open[:, :fitted].any(axis=1).sum()) < 2:
         raise DataError(f"store: {n_selling} open on a day that is fitted; two are needed")
+    idle = is_open.any(axis=1) & (np.nansum(panel.sales, axis=1) == 0)
+    if idle.any():
+        names = [name for name, none in zip(panel.stores, idle, strict=True) if none]
+        raise DataError(
+            f"sales: {listed(names)} sold nothing on any open day; set open to 0, or drop the store"
+        )
     sales = pd.DataFrame(panel.sales.T.astype(float), columns=list(panel.stores))
     check_groups(sales, "store", "sales")
-    shown = np.unique(panel.pattern[:, :fitted][is_open[:, :fitted]])
+    shown = np.unique(panel.pattern[is_open])
     promo = panel.calendar["promo"].iloc[shown]
     if promo.nunique() == 1:
-        ran = "ran on every open day" if promo.iloc[0] else "never ran"
-        note(f"promo: promotions {ran} among those fitted: nothing is learnt of them", DataWarning)
+        ran = "ran on every open day" if promo.iloc[0] else "never ran on an open day"
+        note(f"promo: promotions {ran}: nothing is learnt of them", DataWarning)
 
 
 def _checked(frame: pd.DataFrame) -> pd.DataFrame:

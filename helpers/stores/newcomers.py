@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.columns import DataError
-from helpers.inference.convergence import NotConverged
-from helpers.stores.cells import Cells, calendar_contrasts, count_cells
+from helpers.notebook.claims import NotConverged
+from helpers.stores.cells import Cells, calendar_contrasts, count_cells, drop_untold
 from helpers.stores.load import StorePanel
 from helpers.stores.posterior import _expand, _start, _times, newton
 
@@ -85,6 +85,23 @@ def store_contrasts(panel: StorePanel) -> np.ndarray:
     return np.concatenate([constant, panel.attributes[kept].to_numpy(float)], axis=1)
 
 
+def with_a_past(panel: StorePanel, *, n_ahead: int, n_days: int = 28) -> StorePanel:
+    """Keep a reader's stores that have a past, and the features of which they tell.
+
+    Parameters
+    ----------
+    panel, n_ahead, n_days : StorePanel, int and int
+        The chain; days to predict; open days before them that make a past.
+
+    Returns
+    -------
+    StorePanel
+        Stores of which others can learn, and on which forecasts can be tried.
+    """
+    sold = np.isfinite(panel.sales[:, : panel.dates.size - n_ahead]).sum(axis=1)
+    return drop_untold(panel).take(np.flatnonzero(sold >= n_days))
+
+
 def split_chain(
     panel: StorePanel, *, n_new: int, n_ahead: int
 ) -> tuple[StorePanel, StorePanel, int]:
@@ -102,7 +119,10 @@ def split_chain(
     """
     n_old, today = len(panel.stores) - n_new, panel.dates.size - n_ahead
     if n_old < 20:
-        raise DataError(f"store: {n_old} besides the {n_new} new ones; at least 20 are needed")
+        raise DataError(
+            f"store: {n_old} with a past besides the {n_new} that count as new; at least 20 are "
+            "needed: add stores, or longer pasts"
+        )
     if today < 90:
         raise DataError(f"date: {today} days before the {n_ahead} to predict; 90 are needed")
     sold = np.isfinite(panel.sales[:n_old, :today]).sum(1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit
 
-from helpers.inference.convergence import NotConverged
+from helpers.notebook.claims import NotConverged
 from helpers.stores.cells import HALF_WIDTH, Cells
 
 _HALVINGS = 12

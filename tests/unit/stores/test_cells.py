@@ -96,4 +96,5 @@ def test_a_promotion_is_told_apart_by_stores_that_ran_it(market):
     assert not told.iloc[0]
     assert told.iloc[1:].all()
     mondays = frame.assign(promo=(frame["date"].dt.day_of_week == 0).astype(int))
-    assert not told_apart(drop_untold(as_store_panel(mondays)))["promo"].any()
+    assert not told_apart(as_store_panel(mondays))["promo"].any()
+    assert "promo" not in drop_untold(as_store_panel(mondays)).calendar

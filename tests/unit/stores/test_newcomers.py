@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from scipy.stats import nbinom
 
 from helpers.data.columns import DataError
-from helpers.inference.convergence import NotConverged
+from helpers.notebook.claims import NotConverged
 from helpers.stores import newcomers
 from helpers.stores.load import as_store_panel
 from helpers.stores.newcomers import (

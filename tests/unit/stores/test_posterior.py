@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpyro.infer import Predictive
 
-from helpers.inference.convergence import NotConverged
+from helpers.notebook.claims import NotConverged
 from helpers.stores.cells import contrasts, count_cells
 from helpers.stores.load import as_store_panel
 from helpers.stores.model import mean_field, transform
