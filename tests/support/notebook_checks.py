@@ -436,4 +436,5 @@ CHECKS: tuple[Check, ...] = (
     network_is_not_used,
     interfaces_are_current,
     glued_keys_are_published,
+    own_data_are_reported,
 )
