@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 
 import numpy as np
@@ -351,4 +352,271 @@ MALFORMED_STORES: dict[str, tuple[Transformer, str]] = {
     "missing column": (lambda frame: frame.drop(columns="promo"), "promo: column missing"),
     "unknown holiday": (_put("state_holiday", "x"), "state_holiday: 1 unknown code (first 'x' on"),
     "negative sales": (_put("sales", -3), "sales: 1 negative value (first -3 on"),
+}
+
+
+def write_xlsx(path, sheets: dict[str, list[list]]):
+    """Write sheets of rows as a spreadsheet; a Timestamp becomes a cell with a date."""
+    office = "http://schemas.openxmlformats.org"
+    kinds = f"{office}/officeDocument/2006/relationships"
+    main, package = f"{office}/spreadsheetml/2006/main", f"{office}/package/2006"
+
+    def cell(value):
+        if isinstance(value, pd.Timestamp):
+            return f'<c s="1"><v>{(value - pd.Timestamp("1899-12-30")).days}</v></c>'
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+        return "<c/>" if value is None or value != value else f"<c><v>{value}</v></c>"
+
+    def links(targets):
+        rows = (f'<Relationship Id="r{i}" Type="{kinds}/{k}" Target="{t}"/>' for i, k, t in targets)
+        return f'<Relationships xmlns="{package}/relationships">{"".join(rows)}</Relationships>'
+
+    n = range(len(sheets))
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.'
+        'relationships+xml"/><Default Extension="xml" ContentType="application/xml"/></Types>',
+        "_rels/.rels": links([(0, "officeDocument", "xl/workbook.xml")]),
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{kinds}"><sheets>'
+        + "".join(
+            f'<sheet name="{s}" sheetId="{i + 1}" r:id="r{i}"/>' for i, s in enumerate(sheets)
+        )
+        + "</sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": links(
+            [*((i, "worksheet", f"sheet{i}.xml") for i in n), (99, "styles", "styles.xml")]
+        ),
+        "xl/styles.xml": f'<styleSheet xmlns="{main}"><cellXfs count="2"><xf numFmtId="0"/>'
+        '<xf numFmtId="14" applyNumberFormat="1"/></cellXfs></styleSheet>',
+    }
+    for i, rows in enumerate(sheets.values()):
+        written = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+        parts[f"xl/sheet{i}.xml"] = (
+            f'<worksheet xmlns="{main}"><sheetData>{written}</sheetData></worksheet>'
+        )
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+    return path
+
+
+def _rows(frame: pd.DataFrame) -> list[list]:
+    return [list(frame.columns), *frame.astype(object).to_numpy().tolist()]
+
+
+def _dated(form: str) -> Transformer:
+    return lambda frame: frame.assign(date=pd.to_datetime(frame["date"]).dt.strftime(form))
+
+
+def _sales(form: Callable) -> Transformer:
+    return lambda frame: frame.assign(sales=[form(30 * v) for v in frame["sales"]])
+
+
+def _csv(change: Transformer = lambda frame: frame, encoding="utf-8", edit=str, **options):
+    return lambda frame, path: path.write_bytes(
+        edit(change(frame).to_csv(index=False, **options)).encode(encoding)
+    )
+
+
+def _sheets(layout: Callable[[list[list]], dict[str, list[list]]]):
+    def write(frame, path):
+        dated = frame.assign(date=pd.to_datetime(frame["date"]))
+        write_xlsx(path, layout(_rows(dated)))
+
+    return write
+
+
+def _swap(number: str) -> str:
+    """Point and comma, the other way round."""
+    return number.translate(str.maketrans(".,", ",."))
+
+
+def _parquet(change: Transformer):
+    return lambda frame, path: change(frame).to_parquet(path)
+
+
+#: Name to (how the good table is written, part of a note or warning); all read the same.
+WRITTEN = {
+    "plain.csv": (_csv(), None),
+    "utf16.csv": (_csv(encoding="utf-16", sep="\t"), "read as UTF-16"),
+    "utf16-without-mark.csv": (_csv(encoding="utf-16-be"), "read as UTF-16"),
+    "windows.csv": (
+        _csv(lambda f: f.assign(note="Köln"), encoding="cp1252"),
+        "read as Windows-1252 (it holds 'Köln')",
+    ),
+    "german.csv": (_csv(encoding="utf-8-sig", sep=";", decimal=","), "numbers have decimal commas"),
+    "tabs.tsv": (_csv(sep="\t"), "tabs stand between the columns"),
+    "tabs.xls": (_csv(sep="\t"), "tabs stand between the columns"),
+    "bars.txt": (_csv(sep="|"), "bars stand between the columns"),
+    "sep.csv": (_csv(sep=";", edit=lambda t: f"sep=;\n{t}"), "the line sep=; says"),
+    "old-mac.csv": (_csv(edit=lambda t: t.replace("\n", "\r")), None),
+    "title.csv": (
+        _csv(edit=lambda t: f"Sales by city,,,,\n2023,,,,\n\n{t}"),
+        "lines above the header are left out: 2",
+    ),
+    "comments.csv": (
+        _csv(edit=lambda t: f"# ---\n# Sales, by city\n# ---\n{t}"),
+        "lines above the header are left out: 3",
+    ),
+    "names.csv": (
+        _csv(lambda f: f.rename(columns={"sales": " SALES", "date": "Date "})),
+        "columns taken: 'Date ' as date, ' SALES' as sales",
+    ),
+    "index.csv": (_csv(lambda f: f.reset_index(names="")), None),
+    "more.csv": (_csv(lambda f: f.assign(clerk="x")), "columns not used: clerk"),
+    "early.csv": (
+        _csv(lambda f: f.drop(columns="event"), edit=lambda t: t.replace("ads\n", "ads,event\n")),
+        "180 rows end early (first row 2)",
+    ),
+    "dots.csv": (_csv(_dated("%d.%m.%Y")), "dates are read as day, month, year (31.01.2023 is"),
+    "slashes.csv": (_csv(_dated("%m/%d/%Y")), "dates are read as month, day, year (01/31/2023"),
+    "midnight.csv": (_csv(_dated("%m/%d/%Y 12:00:00 AM")), "dates are read as month, day, year"),
+    "short-years.csv": (_csv(_dated("%d-%m-%y")), "(31-01-23 is 2023-01-31)"),
+    "years-first.csv": (_csv(_dated("%y-%m-%d")), "(23-01-31 is 2023-01-31)"),
+    "month-names.csv": (_csv(_dated("%d-%b-%y")), "(31-Jan-23 is 2023-01-31)"),
+    "american.csv": (_csv(_dated("%b %d, %Y")), "(Jan 31, 2023 is 2023-01-31)"),
+    "weekdays.csv": (_csv(_dated("%a %d/%m/%Y")), "(Tue 31/01/2023 is 2023-01-31)"),
+    "german-months.csv": (
+        _csv(
+            lambda f: _dated("%d. %B %Y")(f).replace(
+                {"date": {"January": "Januar", "February": "Februar", "March": "März"}}, regex=True
+            )
+        ),
+        "(31. Januar 2023 is 2023-01-31)",
+    ),
+    "compact.csv": (_csv(_dated("%Y%m%d")), None),
+    "zulu.csv": (_csv(_dated("%Y-%m-%dT00:00:00Z")), None),
+    "flags.csv": (_csv(lambda f: f.assign(ads=f["ads"].astype(bool))), None),
+    "none.csv": (_csv(lambda f: f.assign(event="none")), "'none' are ordinary days"),
+    "excel.xlsx": (_sheets(lambda rows: {"Sales": rows}), None),
+    "excel.csv": (_sheets(lambda rows: {"Sales": rows}), None),
+    "two-sheets.xlsx": (
+        _sheets(lambda rows: {"Sales": [["Sales"], [], *rows], "Notes": [["x"]]}),
+        "sheet 'Sales' is read; there are others ('Notes')",
+    ),
+    "day-numbers.csv": (
+        _csv(
+            lambda f: f.assign(
+                date=(pd.to_datetime(f["date"]) - pd.Timestamp("1899-12-30")).dt.days
+            )
+        ),
+        "Excel's day numbers (44957 is 2023-01-31)",
+    ),
+    "index.parquet": (
+        _parquet(
+            lambda f: f.assign(
+                city=f["city"].astype("category"), date=pd.to_datetime(f["date"])
+            ).set_index("date")
+        ),
+        "columns taken from the index: date",
+    ),
+    "zone.parquet": (
+        _parquet(
+            lambda f: f.assign(
+                date=pd.to_datetime(f["date"]).dt.tz_localize("Europe/Berlin"), event=""
+            )
+        ),
+        "days of the time zone Europe/Berlin",
+    ),
+    "periods.parquet": (
+        _parquet(lambda f: f.assign(date=pd.to_datetime(f["date"]).dt.to_period("D"))),
+        None,
+    ),
+}
+
+#: As ``WRITTEN``, with sales 30 times as large and two decimals.
+THOUSANDS = {
+    "american.csv": (_csv(_sales("{:,.2f}".format)), "15,075.00 is read as 15075.00"),
+    "german.csv": (
+        _csv(_sales(lambda v: _swap(f"{v:,.2f}")), sep=";"),
+        "sales: 15.075,00 is read as 15075.00",
+    ),
+    "french.csv": (
+        _csv(_sales(lambda v: _swap(f"{v:,.2f}").replace(".", "\u202f")), sep=";"),
+        "blanks or apostrophes stand between thousands",
+    ),
+    "swiss.csv": (
+        _csv(_sales(lambda v: f"{v:,.2f}".replace(",", "'"))),
+        "blanks or apostrophes stand between thousands",
+    ),
+}
+
+#: Name to (how the good table is written, part of the refusal).
+HARD = {
+    "epoch.csv": (
+        _csv(lambda f: f.assign(date=pd.to_datetime(f["date"]).astype("int64") // 10**6)),
+        "date: 180 unreadable dates (first 1672617600 in row 2)",
+    ),
+    "two-readings.csv": (
+        _csv(lambda f: _dated("%d/%m/%Y")(f[pd.to_datetime(f["date"]).dt.day <= 12])),
+        "date: '02/01/2023' is 2023-01-02 (--dates DMY) or 2023-02-01 (--dates MDY)",
+    ),
+    "german-thousands.csv": (
+        _csv(lambda f: f.assign(sales=[f"{int(2 * v):,}".replace(",", ".") for v in f["sales"]])),
+        "beside 994 is 1005 (--decimal ,) or 1.005 (--decimal .)",
+    ),
+    "american-thousands.csv": (
+        _csv(lambda f: f.assign(sales=[f"{int(2 * v):,}" for v in f["sales"]])),
+        "beside 994 is 1005 (--decimal .) or 1.005 (--decimal ,)",
+    ),
+    "currency.csv": (
+        _csv(lambda f: f.assign(sales=[f"€ {v}" for v in f["sales"]])),
+        "sales: 180 non-numeric values (first '€ 502.5' on 2023-01-02 in A)",
+    ),
+    "hexadecimal.csv": (
+        _csv(lambda f: f.assign(sales=[hex(int(v)) for v in f["sales"]])),
+        "sales: 180 non-numeric values (first '0x1f6'",
+    ),
+    "footer.csv": (_csv(edit=lambda t: f"{t}Total,,90000,,\n"), "in row 182); write the city"),
+    "broken-off.csv": (_csv(edit=lambda t: t[:-20]), "city: 1 blank value (first in row 181)"),
+    "unquoted.csv": (
+        _csv(edit=lambda t: "\n".join(t.split("\n")[:1] + t.replace(".", ",").split("\n")[1:])),
+        "unreadable (rows of 6 fields under 5 names)",
+    ),
+    "headless.csv": (_csv(header=False), "no names above the columns"),
+    "page.xls": (lambda f, path: path.write_text(f.to_html()), "a web page; open it"),
+    "alike.csv": (_csv(lambda f: f.assign(**{"Sales ": 1})), "columns of one name, 'sales', 'Sal"),
+    "twice.csv": (
+        _csv(edit=lambda t: t.replace("event", "sales", 1)),
+        "sales: 2 columns of this name",
+    ),
+    "typo.csv": (_csv(lambda f: f.rename(columns={"event": "events"})), "close to event; rename"),
+    "cover.xlsx": (
+        _sheets(lambda rows: {"Cover": [["Report"]], "Data": rows}),
+        "no table in sheet 'Cover'; name another with --sheet",
+    ),
+    "error.xlsx": (
+        _sheets(lambda rows: {"S": [*rows[:5], [*rows[5][:2], "#N/A", 0, None], *rows[6:]]}),
+        "sales: 1 non-numeric value (first '#N/A' on 2023-01-04 in A)",
+    ),
+    "cut.xlsx": (
+        lambda f, path: path.write_bytes(write_xlsx(path, {"S": _rows(f)}).read_bytes()[:900]),
+        "unreadable (",
+    ),
+    "utc.parquet": (
+        _parquet(
+            lambda f: f.assign(
+                date=pd.to_datetime(f["date"]).dt.tz_localize("Europe/Berlin").dt.tz_convert("UTC")
+            )
+        ),
+        "or convert UTC to the time zone of the shops",
+    ),
+    "year.csv": (_csv(_put("date", "2932-01-12")), "date: 1 date years apart from all others"),
+    "weeks.csv": (
+        _csv(
+            lambda f: f.assign(
+                date=np.repeat(pd.date_range("2021-01-04", periods=len(f) // 2, freq="7D"), 2)
+            )
+        ),
+        "date: most rows are a week apart; this chapter reads days",
+    ),
+    "copies.csv": (
+        _csv(lambda f: f.assign(sales=[k * v for v in f["sales"][::2] for k in (1, 3)])),
+        "city: sales of B repeat those of A",
+    ),
+    "ordinary.csv": (
+        _csv(lambda f: f.assign(event="normal day")),
+        "event: 'normal day' on 180 of 180 city-days; leave ordinary days blank",
+    ),
+    "bom.csv": (lambda f, path: path.write_bytes(b"\xef\xbb\xbf\n"), "the file is empty"),
 }
