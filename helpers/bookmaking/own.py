@@ -278,7 +278,8 @@ def run_on_data(
             path = reading.tidied(path, folder)
             size = part.size(part.loaded(path, values))
         loaded.warnings.extend(remarks)
-        say("\n".join(["", *loaded.notes, *loaded.warnings])[1:])
+        for line in [*loaded.notes, *loaded.warnings]:
+            say(line)
         name = f"data{'' if path.is_dir() else path.suffix}"
         (folder / "cwd").mkdir()
         (folder / "cwd" / name).symlink_to(path.resolve())  # no folder of the reader's is shown
