@@ -237,10 +237,10 @@ def _read_numbers(frame: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Serie
     """Values of a column of text, NaN where they are none, and whether anything is written."""
     code, distinct = pd.factorize(frame[column].astype("string").str.strip())
     written = pd.Series(distinct, dtype="str").str.replace("−", "-", regex=False)
-    lower = written.str.lower()
-    if (missing := lower.isin(["na", "n/a", "nan", "null"])).any():
+    if (missing := written.str.lower().isin(["na", "n/a", "nan", "null"])).any():
         note(f"{column}: {listed(written[missing])} is read as blank")
         written = written.where(~missing, "")
+    lower = written.str.lower()
     if lower.isin(["true", "false", ""]).all():
         written = lower.map({"true": "1", "false": "0", "": ""})
     elif written.str.contains(r"\d[\s'’]\d{3}").any():
