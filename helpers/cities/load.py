@@ -97,7 +97,14 @@ def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -
     _check_sales(sales, dates, cities)
     ads = wide["ads"][list(cities)].to_numpy(float) if "ads" in frame else np.zeros_like(sales)
     if "ads" in frame:
-        _check_ads(ads[~np.isnan(sales).any(axis=1)], cities)
+        both = ads[~np.isnan(sales).any(axis=1)]
+        _check_ads(both, cities)
+        if frame.attrs.get("file") and ((both > 0) == (both[:, :1] > 0)).all():
+            note(
+                f"ads ran in {cities[0]} and {cities[1]} on the same days only: a shock that both "
+                "share and what the ads did cannot be told apart here",
+                DataWarning,
+            )
     event = np.full(len(dates), None, dtype=object)
     if "event" in frame:
         named = _events(wide["event"])
@@ -187,12 +194,6 @@ def _check_sales(sales, dates, cities):
 
 def _check_ads(ads, cities):
     """``ads`` on the days when both cities were open; a city without any is a control."""
-    if ads.any() and ((ads > 0) == (ads[:, :1] > 0)).all():
-        note(
-            f"ads ran in {cities[0]} and {cities[1]} on the same days only: a shock that both "
-            "share and what the ads did cannot be told apart here",
-            DataWarning,
-        )
     if not ads.any():
         raise DataError(
             f"ads: never on in {cities[0]} or {cities[1]} while both cities are open; "

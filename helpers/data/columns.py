@@ -119,7 +119,7 @@ def take_columns(
     for name in unknown:
         if close := difflib.get_close_matches(plain(name), absent, 1, 0.8):
             raise DataError(f"{name}: unknown column, close to {close[0]}; rename or drop it")
-    if unknown and told:
+    if unknown and told and frame.attrs.get("file"):
         note(f"columns not used: {listed(unknown)}")
     if not frame.index.is_unique or not pd.api.types.is_integer_dtype(frame.index.dtype):
         frame = frame.reset_index(drop=True)

@@ -83,6 +83,7 @@ def read_table(path: str | Path, *, sheet: str | None = None) -> pd.DataFrame:
     frame = frame.loc[:, list(map(bool, named))].dropna(how="all")
     if frame.empty:
         raise DataError(f"{name}: no rows under the header; export it again")
+    frame.attrs["file"] = True  # what a loader tells of simulated tables nobody needs to hear
     if "decimal" not in frame.attrs:
         _find_decimal(frame, semicolons=frame.attrs.pop("semicolons", False))
     return frame

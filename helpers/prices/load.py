@@ -152,11 +152,15 @@ def _check_variation(frame):
                 f"{column}: one {column} only in region {region} (always {value:g}); "
                 "an elasticity needs two: add time or drop the region"
             )
+        if not frame.attrs.get("file"):
+            continue
         near = spread.index[spread["max"] / spread["min"] < 1 + NEARLY_CONSTANT]
         if len(near):
             change = f"less than {NEARLY_CONSTANT:.1%}"
             note(f"{column}: changes by {change} in {listed(near)}: {_TEACHES}", DataWarning)
     rows = groups.size()
+    if not frame.attrs.get("file"):
+        return
     if rows.mean() < MIN_ROWS:
         raise DataError(
             f"region_id: {len(frame)} rows for {len(rows)} regions; at least {MIN_ROWS} a region "

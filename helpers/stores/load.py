@@ -133,7 +133,7 @@ def as_store_panel(frame: pd.DataFrame, *, source: str = "file", held_out: int =
         attributes=_attributes(frame, store, first).set_axis(list(stores)),
         source=source,
     )
-    if source == "file":
+    if frame.attrs.get("file") and source == "file":
         _check_use(panel, held_out)
     return panel
 

@@ -79,7 +79,7 @@ def test_options_decide_where_a_file_does_not(tmp_path):
     assert "columns taken: umsatz as sales" in notes
     assert {p.name for p in tmp_path.iterdir()} == {"umsatz.csv", "t.parquet"}
     table = read_table(tidy)
-    assert table.attrs == {"dates": "DMY", "decimal": ","}
+    assert table.attrs == {"dates": "DMY", "decimal": ",", "file": True}
     with pytest.raises(DataError, match="gap"):  # the dates are read: days 13 to 31 are missing
         load_two_cities(tidy)
     with pytest.raises(DataError, match="another --dates than MDY"):
