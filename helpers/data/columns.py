@@ -29,7 +29,18 @@ def note(message: str, category: type[Warning] = DataNote) -> None:
 
 
 def listed(names: Sequence, limit: int = 10) -> str:
-    """Join names with commas, at most ``limit`` of them."""
+    """Join names with commas.
+
+    Parameters
+    ----------
+    names, limit : sequence and int
+        At most ``limit`` of the names are written.
+
+    Returns
+    -------
+    str
+        The names, and how many more there are.
+    """
     names = [str(name) for name in names]
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

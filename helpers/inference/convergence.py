@@ -45,7 +45,18 @@ def diagnostics(idata: xr.DataTree, names: Sequence[str] | None = None) -> pd.Se
 
 
 def has_passed(checks: pd.Series, least_ess: float = LEAST_ESS) -> bool:
-    """Whether :func:`diagnostics` are as good as the book asks."""
+    """Whether a fit is as good as the book asks.
+
+    Parameters
+    ----------
+    checks, least_ess : pandas.Series and float
+        What :func:`diagnostics` returns, and the least bulk and tail effective sample size.
+
+    Returns
+    -------
+    bool
+        True without a divergence, and with R-hat and effective sample sizes within the standard.
+    """
     ess = min(checks["ess_bulk"], checks["ess_tail"])
     return bool(checks["divergences"] == 0 and checks["rhat"] <= LARGEST_RHAT and ess >= least_ess)
 

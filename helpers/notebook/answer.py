@@ -28,12 +28,34 @@ def say(text: str) -> None:
 
 
 def figures(value: float, digits: int = 3) -> str:
-    """A number in plain figures, ``12,300`` and never ``1.23e+04``."""
+    """Write a number in plain figures, ``12,300`` and never ``1.23e+04``.
+
+    Parameters
+    ----------
+    value, digits : float and int
+        In any unit, and how many significant digits are kept.
+
+    Returns
+    -------
+    str
+        The number without its unit.
+    """
     return f"{float(f'{value:.{digits}g}'):,.12g}"
 
 
 def with_interval(mean: float, lower: float, upper: float, digits: int = 3) -> str:
-    """A mean and its interval in words, ``2.03 (1.84 to 2.21)``."""
+    """Write a mean and its interval in words, ``2.03 (1.84 to 2.21)``.
+
+    Parameters
+    ----------
+    mean, lower, upper, digits : float, float, float and int
+        In any unit, and how many significant digits are kept.
+
+    Returns
+    -------
+    str
+        The three numbers without their unit.
+    """
     return f"{figures(mean, digits)} ({figures(lower, digits)} to {figures(upper, digits)})"
 
 

@@ -27,7 +27,7 @@ class ClaimError(AssertionError):
     """A comparison made in prose does not hold."""
 
 
-class NotConverged(AssertionError):
+class NotConverged(ClaimError):
     """A sampler has not passed, so nothing may be read from it."""
 
 

@@ -86,7 +86,18 @@ def set_style(data_path: object = None) -> None:
 
 
 def short_name(name: object, letters: int = 28) -> str:
-    """A name for a plot: one that is too long loses its middle, for many differ at the end."""
+    """Shorten a name for a plot: its middle goes, for many differ at the end.
+
+    Parameters
+    ----------
+    name, letters : object and int
+        A reader's name, and how many letters a label has room for.
+
+    Returns
+    -------
+    str
+        At most so many letters.
+    """
     text = str(name)
     half = (letters - 1) // 2
     return text if len(text) <= letters else f"{text[:half]}…{text[-half:]}"

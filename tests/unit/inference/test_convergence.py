@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.inference.convergence import NotConverged, diagnostics, require_converged
-from helpers.notebook.claims import Claims
+from helpers.inference.convergence import diagnostics, require_converged
+from helpers.notebook.claims import ClaimError, Claims, NotConverged
 
 
 def test_diagnostics_are_the_worst_over_the_named_variables():
@@ -40,6 +40,7 @@ def test_a_fit_that_does_not_pass_stops_the_chapter(name, value):
     bad = good.where(good.index != name, value)
     assert require_converged(good, "model", claim=Claims(True)) is good
     for enforced in (True, "sampler"):
-        with pytest.raises(NotConverged, match=r"model: .*divergences, R-hat"):
+        with pytest.raises(ClaimError, match=r"model: .*divergences, R-hat") as raised:
             require_converged(bad, "model", claim=Claims(enforced))
+        assert raised.type is NotConverged
     require_converged(bad, "model", claim=Claims(False))
