@@ -73,10 +73,11 @@ def own_answer(
 
     Parameters
     ----------
-    question, answer, decision : str
-        Plain text in the reader's names and units; the answer with its intervals.
-    trust, trusted : str and bool
-        One line on sampler, checks and data, and whether all of them passed.
+    question, trust, trusted : str, str and bool
+        Plain text in the reader's names and units; one line on sampler, checks and data, and
+        whether all of them passed.
+    answer, decision : str
+        Likewise, the answer with its intervals.
     results : pandas.DataFrame
         Columns ``name, group, unit, mean, lower, upper`` (else a ``ValueError``), a row each
         estimate; the report saves them as ``results.csv``.
