@@ -190,7 +190,7 @@ def check_steps(
         name = {7: "a week", 30: "a month", 31: "a month"}.get(usual, f"{usual} days")
         kinds = " or ".join({1: "days", 7: "weeks"}[n] for n in allowed or (1, 7))
         raise DataError(
-            f"{date}: most rows are {name} apart; this chapter reads {kinds}: give each one a row"
+            f"{date}: most rows are {name} apart; this chapter reads {kinds}; export those"
         )
     odd = steps != usual
     if odd.any() and mend:

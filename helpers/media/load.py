@@ -210,14 +210,8 @@ def _refuse_constant(frame: pd.DataFrame, name: str, fitted: str) -> None:
         raise DataError(f"{name}: zero {every}; drop it, or check the export")
     constant = pd.Series(values.nunique() == 1, index=frame.index)
     why = "a constant teaches nothing: leave it out"
-    refuse(
-        frame,
-        constant,
-        name,
-        f"value{{s}} {fitted} and all the same".replace("  ", " "),
-        why,
-        ["date"],
-    )
+    kind = "value{s} and all the same" + " in what is fitted" * bool(fitted)
+    refuse(frame, constant, name, kind, why, ["date"])
 
 
 def _notes(data: MediaData):
