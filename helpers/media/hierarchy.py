@@ -464,8 +464,9 @@ class HierarchicalMMM:
     def effect_draws(self, channel: str, kind: str = "contribution") -> np.ndarray:
         """Draws, (n_draws, n_markets), of what a channel does, in original units.
 
-        ``contribution``, over all periods; ``roas``, that by spend; ``marginal roas``, of one unit
-        more if each period's spend grows by 1 %; ``effect``, what no spend exceeds in a period.
+        ``contribution``, within the periods of the data as in the library; ``roas``, that by
+        spend; ``marginal roas``, of one unit more if each period's spend grows by 1 %; ``effect``,
+        what no spend exceeds in a period.
         """
         _refuse_unknown([channel], self.channel_columns, "channel")
         _one_of("kind", kind, _KINDS)
@@ -479,8 +480,6 @@ class HierarchicalMMM:
             return effect
         column = self.channel_columns.index(channel)
         spend = self.arrays["channel_data"][..., column]
-        if kind != "contribution":  # what is carried beyond the end was paid for, too
-            spend = np.vstack([spend, np.zeros((self.adstock_max_lag - 1, spend.shape[1]))])
         alpha, lam = (
             np.broadcast_to(posterior[name].to_numpy()[:, None], effect.shape)
             for name in ("adstock_alpha", "saturation_lam")
