@@ -54,7 +54,8 @@ def test_each_figure_is_described(executed):
     for number, cell in enumerate(executed.cells, start=1):
         images = sum(is_image(output) for output in cell.get("outputs", []))
         described = bool(figure_of(cell))
-        assert images == described, f"cell {number}: {images} figures, {described:d} described"
+        if not cell.source.startswith("if DATA_PATH:\n"):  # drawn of a reader's file alone
+            assert images == described, f"cell {number}: {images} figures, {described:d} described"
 
 
 @chapters
