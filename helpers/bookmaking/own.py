@@ -115,8 +115,8 @@ STORES = Part(
 #: The chapters that take a file, and about how long each takes on two cores once it is compiled:
 #: seconds at least, and for each unit of size with published draws.
 CHAPTERS = {
-    "shocks-both-cities-share": (CITIES, 20, 0.05),
-    "what-the-ads-did": (CITIES, 20, 0.05),
+    "shocks-both-cities-share": (CITIES, 30, 0.05),
+    "what-the-ads-did": (CITIES, 60, 0.15),
     "multilevel-elasticities": (PRICES, 30, 0.5),
     "new-regions-and-best-prices": (PRICES, 30, 0.5),
     "media-mix-case-study": (MEDIA, 40, 0.05),
