@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -142,8 +142,7 @@ class Reading:
         if self == Reading():
             return path
         to = scratch / "data.parquet"
-        options = {name: getattr(self, name) for name in ("columns", "dates", "decimal", "sheet")}
-        return tidy_file(path, **options, to=to)
+        return tidy_file(path, **asdict(self), to=to)
 
 
 @dataclass(frozen=True)
@@ -172,8 +171,8 @@ def heard(data: Path) -> Iterator[Loaded]:
 def part_of(chapter: Path) -> Part:
     """Find what a chapter reads, or say that it reads nothing."""
     if chapter.stem not in CHAPTERS:
-        listed = "".join(f"\n  {stem}" for stem in CHAPTERS)
-        raise UsageError(f"{chapter.stem} takes no data; these do:{listed}")
+        takers = "".join(f"\n  {stem}" for stem in CHAPTERS)
+        raise UsageError(f"{chapter.stem} takes no data; these do:{takers}")
     return CHAPTERS[chapter.stem][0]
 
 

@@ -44,21 +44,23 @@ def diagnostics(idata: xr.DataTree, names: Sequence[str] | None = None) -> pd.Se
     )
 
 
-def has_passed(checks: pd.Series, least_ess: float = LEAST_ESS) -> bool:
+def has_passed(checks: pd.Series, least_ess: float = LEAST_ESS, most_divergences: int = 0) -> bool:
     """Whether a fit is as good as the book asks.
 
     Parameters
     ----------
-    checks, least_ess : pandas.Series and float
-        What :func:`diagnostics` returns, and the least bulk and tail effective sample size.
+    checks, least_ess, most_divergences : pandas.Series, float and int
+        What :func:`diagnostics` returns, the least bulk and tail effective sample size, and how
+        many divergences are borne.
 
     Returns
     -------
     bool
-        True without a divergence, and with R-hat and effective sample sizes within the standard.
+        True with divergences, R-hat and effective sample sizes within the standard.
     """
     ess = min(checks["ess_bulk"], checks["ess_tail"])
-    return bool(checks["divergences"] == 0 and checks["rhat"] <= LARGEST_RHAT and ess >= least_ess)
+    calm = checks["divergences"] <= most_divergences
+    return bool(calm and checks["rhat"] <= LARGEST_RHAT and ess >= least_ess)
 
 
 def require_converged(
@@ -68,14 +70,16 @@ def require_converged(
     claim: Claims,
     names: Sequence[str] | None = None,
     least_ess: float = LEAST_ESS,
+    most_divergences: int = 0,
 ) -> pd.Series:
     """Raise ``NotConverged`` unless the sampler passed; where that is not enforced, say so.
 
     Parameters
     ----------
-    idata, what, claim, names, least_ess : DataTree or Series, str, Claims, sequence of str, float
-        A fit or its :func:`diagnostics`, its name, the chapter's claims, variables to look at,
-        and the least bulk and tail effective sample size.
+    idata, what, claim, names : DataTree or Series, str, Claims and sequence of str
+        A fit or its :func:`diagnostics`, its name, the chapter's claims, variables to look at.
+    least_ess, most_divergences : float and int
+        As :func:`has_passed` takes them.
 
     Returns
     -------
@@ -84,12 +88,11 @@ def require_converged(
     """
     checks = idata if isinstance(idata, pd.Series) else diagnostics(idata, names)
     ess = min(checks["ess_bulk"], checks["ess_tail"])
-    passed = has_passed(checks, least_ess)
     line = (
         f"{what}: {checks['divergences']:.0f} divergences, R-hat at most {checks['rhat']:.3f}, "
         f"effective sample size at least {ess:.0f}"
     )
-    require_passed(bool(passed), line, claim=claim)
+    require_passed(has_passed(checks, least_ess, most_divergences), line, claim=claim)
     return checks
 
 

@@ -44,3 +44,12 @@ def test_a_fit_that_does_not_pass_stops_the_chapter(name, value):
             require_converged(bad, "model", claim=Claims(enforced))
         assert raised.type is NotConverged
     require_converged(bad, "model", claim=Claims(False))
+
+
+def test_divergences_are_borne_up_to_a_bound_and_nothing_else_with_them():
+    checks = pd.Series({"rhat": 1.0, "ess_bulk": 900.0, "ess_tail": 800.0, "divergences": 9})
+    assert require_converged(checks, "panel", claim=Claims(True), most_divergences=9) is checks
+    for worse in ({"divergences": 10}, {"rhat": 1.02}):
+        bad = pd.Series(checks.to_dict() | worse)
+        with pytest.raises(NotConverged):
+            require_converged(bad, "panel", claim=Claims(True), most_divergences=9)
