@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from helpers.data.simulation import Simulation, persistent
 
-
-def _positive(values: np.ndarray) -> np.ndarray:
-    if values.ndim != 1 or values.size == 0:
-        raise ValueError("must be a list of at least one number")
-    bad = ~(np.isfinite(values) & (values > 0))
-    if bad.any():
-        raise ValueError(f"must be positive (first {values[bad][0]} at {int(np.argmax(bad))})")
-    return values
-
-
-_Positives = Annotated[
-    np.ndarray,
-    BeforeValidator(lambda values: np.asarray(values, dtype=float)),
-    AfterValidator(_positive),
-]
 _Id = Annotated[int, Field(ge=0)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Spread = Annotated[float, Field(ge=0)]
 
 
 def _unique_ids(members: list) -> list:
@@ -38,8 +26,11 @@ def _unique_ids(members: list) -> list:
     return members
 
 
+_Members = (Field(min_length=1), AfterValidator(_unique_ids))
+
+
 class _Entity(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Sku(_Entity):
@@ -47,33 +38,22 @@ class Sku(_Entity):
 
     Attributes
     ----------
-    id, prices, quantities : int and arrays
+    id, prices, quantities : int and lists of float
         Prices and quantities of the same times, the oldest first.
     """
 
     id: _Id
-    prices: _Positives
-    quantities: _Positives
+    prices: Annotated[list[_Positive], Field(min_length=1)]
+    quantities: list[_Positive]
 
     @model_validator(mode="after")
     def _same_size(self):
-        if self.prices.size != self.quantities.size:
+        if len(self.prices) != len(self.quantities):
             raise ValueError(
-                f"{self.prices.size} prices and {self.quantities.size} quantities: "
+                f"{len(self.prices)} prices and {len(self.quantities)} quantities: "
                 "must be as many of one as of the other"
             )
         return self
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a time step; time steps count down to 0, the latest."""
-        return pd.DataFrame(
-            {
-                "item_id": self.id,
-                "time_step": np.arange(self.prices.size)[::-1],
-                "price": self.prices,
-                "quantity": self.quantities,
-            }
-        )
 
 
 class Store(_Entity):
@@ -86,13 +66,7 @@ class Store(_Entity):
     """
 
     id: _Id
-    items: Annotated[list[Sku], Field(min_length=1), AfterValidator(_unique_ids)]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Rows of all products, with ``store_id``."""
-        frame = pd.concat([item.to_frame() for item in self.items], ignore_index=True)
-        frame.insert(0, "store_id", self.id)
-        return frame
+    items: Annotated[list[Sku], *_Members]
 
 
 class Region(_Entity):
@@ -105,14 +79,8 @@ class Region(_Entity):
     """
 
     id: _Id
-    stores: Annotated[list[Store], Field(min_length=1), AfterValidator(_unique_ids)]
+    stores: Annotated[list[Store], *_Members]
     median_income: float = Field(gt=0)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Rows of all stores, with ``region_id`` and ``median_income``."""
-        frame = pd.concat([store.to_frame() for store in self.stores], ignore_index=True)
-        frame.insert(0, "region_id", self.id)
-        return frame.assign(median_income=self.median_income)
 
 
 class Market(_Entity):
@@ -124,11 +92,24 @@ class Market(_Entity):
         With unique ids.
     """
 
-    regions: Annotated[list[Region], Field(min_length=1), AfterValidator(_unique_ids)]
+    regions: Annotated[list[Region], *_Members]
 
     def to_frame(self) -> pd.DataFrame:
-        """Rows of all regions; a store is known by its region and its own id."""
-        return pd.concat([region.to_frame() for region in self.regions], ignore_index=True)
+        """Rows by region, store, product and time step, which counts down to 0, the latest."""
+        members = [(r, s, i) for r in self.regions for s in r.stores for i in s.items]
+        parts = [
+            {
+                "region_id": region.id,
+                "store_id": store.id,
+                "item_id": item.id,
+                "time_step": np.arange(len(item.prices))[::-1],
+                "price": item.prices,
+                "quantity": item.quantities,
+                "median_income": region.median_income,
+            }
+            for region, store, item in members
+        ]
+        return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
 
 
 #: The source's seed: the sum of the code points of its title.
@@ -179,7 +160,8 @@ def simulate_source_market() -> Simulation:
             price = draw.gamma(1.5, 0.25, n_steps)
             mean = a + b * np.log(price)
             quantity = np.exp(draw().normal(mean, line["noise_sd"]))
-            stores.append(Store(id=s, items=[Sku(id=0, prices=price, quantities=quantity)]))
+            sku = Sku(id=0, prices=price.tolist(), quantities=quantity.tolist())
+            stores.append(Store(id=s, items=[sku]))
             effects.append(np.column_stack([a, b, mean]))
         regions.append(Region(id=r, stores=stores, median_income=income[r]))
     drawn = np.concatenate(effects)
@@ -204,20 +186,20 @@ class PricesTruth:
     alpha_slope: float = 0.3
     beta_intercept: float = -0.1
     beta_slope: float = -0.6
-    alpha_sd: float = 0.3
-    beta_sd: float = 0.5
-    effect_correlation: float = 0.6
-    store_sd: float = 0.25
-    noise_sd: float = 0.25
-    shock_sd: float = 0.2
+    alpha_sd: _Spread = 0.3
+    beta_sd: _Spread = 0.5
+    effect_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.6
+    store_sd: _Spread = 0.25
+    noise_sd: _Spread = 0.25
+    shock_sd: _Spread = 0.2
     income_least: float = 1.0
     income_excess: float = 5.0
-    income_sd: float = 2.0
+    income_sd: _Spread = 2.0
     reference_price: float = 1.5
     cost_mean: float = 1.0
-    cost_sd: float = 0.12
-    cost_persistence: float = 0.8
-    price_sd: float = 0.1
+    cost_sd: _Spread = 0.12
+    cost_persistence: Annotated[float, Field(ge=0, lt=1)] = 0.8
+    price_sd: _Spread = 0.1
 
 
 def simulate_prices(
@@ -248,7 +230,9 @@ def simulate_prices(
         Long frame as :func:`helpers.prices.load.as_price_panel` takes it, and the truth.
     """
     truth = truth or PricesTruth()
-    _check_sizes(truth, n_regions, n_weeks, stores)
+    if min(n_regions, n_weeks, stores[0]) < 1 or stores[1] < stores[0]:
+        sizes = f"n_regions={n_regions}, n_weeks={n_weeks}, stores={stores}"
+        raise ValueError(f"{sizes}: at least 1 each, the least number of stores first")
     rng = np.random.default_rng(seed)
     income = truth.income_least + rng.gamma(
         (truth.income_excess / truth.income_sd) ** 2,
@@ -296,18 +280,3 @@ def simulate_prices(
         | {"price_response": price_response, "residual_sd": residual_sd},
         expected={"log_quantity": mean.ravel(), "shock": shock.ravel(), "log_cost": row_cost},
     )
-
-
-def _check_sizes(truth, n_regions, n_weeks, stores):
-    for name, size in {"n_regions": n_regions, "n_weeks": n_weeks, "stores": stores[0]}.items():
-        if size < 1:
-            raise ValueError(f"{name}={size} is below 1; use 1 or more")
-    if stores[1] < stores[0]:
-        raise ValueError(f"stores={stores} is empty; give the least number first")
-    if not -1 <= truth.effect_correlation <= 1:
-        raise ValueError(f"effect_correlation={truth.effect_correlation} is outside [-1, 1]")
-    if not 0 <= truth.cost_persistence < 1:
-        raise ValueError(f"cost_persistence={truth.cost_persistence} is outside [0, 1)")
-    scales = [name for name in asdict(truth) if name.endswith("_sd") and getattr(truth, name) < 0]
-    if scales:
-        raise ValueError(f"{scales[0]}={getattr(truth, scales[0])} is negative; use 0 or more")

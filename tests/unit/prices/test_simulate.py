@@ -46,10 +46,10 @@ def test_entities_make_one_table():
 @pytest.mark.parametrize(
     ("build", "values", "message"),
     [
-        (Sku, SKU | {"prices": [1.5, 0.0]}, "must be positive (first 0.0 at 1)"),
-        (Sku, SKU | {"quantities": [np.nan, 1.0]}, "must be positive (first nan at 0)"),
-        (Sku, SKU | {"prices": []}, "must be a list of at least one number"),
-        (Sku, SKU | {"prices": [[1.0, 2.0]]}, "must be a list of at least one number"),
+        (Sku, SKU | {"prices": [1.5, 0.0]}, "prices.1\n  Input should be greater than 0"),
+        (Sku, SKU | {"quantities": [np.nan, 1.0]}, "quantities.0\n  Input should be a finite"),
+        (Sku, SKU | {"prices": []}, "at least 1 item"),
+        (Sku, SKU | {"prices": [[1.0, 2.0]]}, "prices.0\n  Input should be a valid number"),
         (Sku, SKU | {"prices": [1.5]}, "1 prices and 2 quantities: must be as many of one"),
         (Sku, SKU | {"id": -1}, "greater than or equal to 0"),
         (Sku, SKU | {"colour": "red"}, "Extra inputs are not permitted"),
@@ -239,17 +239,25 @@ def test_the_seed_decides():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "arguments", [{"n_regions": 0}, {"n_weeks": 0}, {"stores": (0, 3)}, {"stores": (3, 2)}]
+)
+def test_sizes_are_at_least_one_and_the_least_comes_first(arguments):
+    ((name, value),) = arguments.items()
+    message = rf"{name}={re.escape(str(value))}.*: at least 1 each, the least number of stores"
+    with pytest.raises(ValueError, match=message):
+        simulate_prices(seed=1, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
     [
-        ({"n_regions": 0}, "n_regions=0 is below 1; use 1 or more"),
-        ({"n_weeks": 0}, "n_weeks=0 is below 1; use 1 or more"),
-        ({"stores": (0, 3)}, "stores=0 is below 1; use 1 or more"),
-        ({"stores": (3, 2)}, "stores=(3, 2) is empty; give the least number first"),
-        ({"truth": replace(TRUTH, effect_correlation=1.2)}, "effect_correlation=1.2 is outside"),
-        ({"truth": replace(TRUTH, cost_persistence=1.0)}, "cost_persistence=1.0 is outside [0, 1)"),
-        ({"truth": replace(TRUTH, noise_sd=-0.1)}, "noise_sd=-0.1 is negative; use 0 or more"),
+        ("effect_correlation", 1.2, "less than or equal to 1"),
+        ("effect_correlation", -1.2, "greater than or equal to -1"),
+        ("cost_persistence", 1.0, "less than 1"),
+        ("cost_persistence", -0.1, "greater than or equal to 0"),
+        ("noise_sd", -0.1, "greater than or equal to 0"),
     ],
 )
-def test_simulator_refuses(arguments, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        simulate_prices(seed=1, **arguments)
+def test_a_truth_that_cannot_be_is_refused(name, value, message):
+    with pytest.raises(ValidationError, match=rf"{name}\n  Input should be {message}"):
+        replace(TRUTH, **{name: value})
