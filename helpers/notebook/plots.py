@@ -11,24 +11,10 @@ from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from helpers.notebook.claims import INTERVAL
 from helpers.notebook.style import CITY_STYLES, COLOURS, WIDTH, short_name
-
-
-def _date_axis(axes) -> None:
-    locator = AutoDateLocator(maxticks=7)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-
-
-def _runs(on: np.ndarray) -> np.ndarray:
-    """First and last position of each run of true days, shape (runs, 2)."""
-    edges = np.flatnonzero(np.diff(np.r_[False, on, False].astype(int)))
-    return edges.reshape(-1, 2) - [0, 1]
 
 
 def plot_two_series(
@@ -36,7 +22,6 @@ def plot_two_series(
     sales: np.ndarray,
     *,
     ads: np.ndarray | None = None,
-    fitted: np.ndarray | None = None,
     cities: Sequence[str] = ("A", "B"),
     unit: str = "orders a day",
 ) -> Figure:
@@ -44,104 +29,30 @@ def plot_two_series(
 
     Parameters
     ----------
-    sales, ads, fitted : array, shape (n, 2)
-        Sales (NaN leaves a gap); ads, shaded where above zero; fitted mean, drawn over the sales.
+    sales, ads : array, shape (n, 2)
+        Sales (NaN leaves a gap), and ads, shaded where above zero.
 
     Returns
     -------
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
     """
-    days = np.asarray(dates, dtype="datetime64[ns]")
-    for name, values in {"sales": sales, "ads": ads, "fitted": fitted}.items():
-        if values is not None and np.shape(values) != (days.size, 2):
-            raise ValueError(f"{name}: shape {np.shape(values)}, expected ({days.size}, 2)")
-    half_day = np.timedelta64(12, "h")
+    days, half_day = np.asarray(dates, dtype="datetime64[ns]"), np.timedelta64(12, "h")
+    ads = np.zeros((days.size, 2)) if ads is None else np.asarray(ads)
+    if not np.shape(sales) == ads.shape == (days.size, 2):
+        raise ValueError(f"sales, ads: {np.shape(sales)}, {ads.shape}, not {(days.size, 2)}")
     figure, panels = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True)
     for c, axes in enumerate(panels):
-        style = CITY_STYLES[c]
-        if ads is not None:
-            for i, (first, last) in enumerate(_runs(np.asarray(ads)[:, c] > 0)):
-                axes.axvspan(
-                    days[first] - half_day,
-                    days[last] + half_day,
-                    facecolor=COLOURS["counterfactual"],
-                    alpha=0.35,
-                    linewidth=0,
-                    label="ads run" if i == 0 else None,
-                )
-        if fitted is None:
-            axes.plot(days, np.asarray(sales)[:, c], color=style["color"], linewidth=1.0)
-        else:
-            axes.plot(
-                days,
-                np.asarray(sales)[:, c],
-                ".",
-                color=COLOURS["data"],
-                markersize=3,
-                rasterized=True,
-                label="sales",
-            )
-            axes.plot(days, np.asarray(fitted)[:, c], color=style["color"], label="model")
+        axes.plot(days, np.asarray(sales)[:, c], color=CITY_STYLES[c]["color"], linewidth=1.0)
+        edges = np.flatnonzero(np.diff(np.r_[0, ads[:, c] > 0, 0])).reshape(-1, 2)
+        shade = {"facecolor": COLOURS["counterfactual"], "alpha": 0.35, "linewidth": 0}
+        for first, end in edges:
+            axes.axvspan(days[first] - half_day, days[end - 1] + half_day, **shade)
+        if len(edges):
+            axes.patches[0].set_label("ads run")
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
         axes.set_title(short_name(cities[c], 60), loc="left")
         axes.set_ylabel(unit)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
-    _date_axis(panels[-1])
-    return figure
-
-
-def plot_path(
-    dates: Sequence,
-    estimate: np.ndarray,
-    *,
-    truth: np.ndarray | None = None,
-    days: Sequence[int] = (),
-    days_label: str = "flagged day",
-    ylabel: str = "shared shock (orders a day)",
-) -> Figure:
-    """A quantity by day: mean and interval, the truth where known, some days marked.
-
-    Parameters
-    ----------
-    estimate, truth : array, shapes (3, n) and (n,)
-        What :func:`helpers.notebook.claims.mean_interval` returns, and true values.
-    days, days_label : sequence of int and str
-        Positions of the days to mark, and what they are.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Assign it, so that the notebook shows it once.
-    """
-    at = np.asarray(dates, dtype="datetime64[ns]")
-    if np.shape(estimate) != (3, at.size):
-        raise ValueError(f"estimate: shape {np.shape(estimate)}, expected (3, {at.size})")
-    mean, lower, upper = estimate
-    figure, axes = plt.subplots()
-    axes.fill_between(
-        at,
-        lower,
-        upper,
-        color=COLOURS["posterior"],
-        alpha=0.3,
-        linewidth=0,
-        label=f"{INTERVAL:.0%} interval",
-    )
-    axes.plot(at, mean, color=COLOURS["posterior"], label="mean")
-    if truth is not None:
-        axes.plot(at, truth, "--", color=COLOURS["truth"], linewidth=1.0, label="truth")
-    if len(days):
-        axes.plot(
-            at[list(days)],
-            np.asarray(mean)[list(days)],
-            "v",
-            color=COLOURS["decision"],
-            label=days_label,
-        )
-    axes.set_ylabel(ylabel)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0)
-    _date_axis(axes)
     return figure
 
 

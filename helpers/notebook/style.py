@@ -28,16 +28,9 @@ CITY_STYLES = (
 
 #: Keywords of a line by channel, told apart by marker and line as well; more channels start anew.
 CHANNEL_STYLES = tuple(
-    {"color": colour, "marker": marker, "linestyle": line}
-    for colour, marker, line in (
-        ("#0072B2", "o", "-"),
-        ("#E69F00", "s", "--"),
-        ("#009E73", "^", "-."),
-        ("#D55E00", "D", "-"),
-        ("#56B4E9", "v", "--"),
-        ("#CC79A7", "P", "-."),
-        ("#4D4D4D", "X", ":"),
-    )
+    cycler(color=["#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#4D4D4D"])
+    + cycler(marker=[*"os^DvPX"])
+    + cycler(linestyle=["-", "--", "-.", "-", "--", "-.", ":"])
 )
 
 #: Figure width in inches; at phone width the text is then still readable.

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import same_color
 
 from helpers.notebook.plots import plot_two_series
-from helpers.notebook.style import CITY_STYLES, COLOURS, set_style, short_name
+from helpers.notebook.style import CITY_STYLES, set_style, short_name
 
 N = 20
 
@@ -18,21 +18,10 @@ DATES = np.arange("2024-01-01", "2024-01-21", dtype="datetime64[D]")
 SALES = np.random.default_rng(0).normal(500, 20, (N, 2))
 
 
-def labels(axes):
-    return axes.get_legend_handles_labels()[1]
-
-
 def test_cities_differ_in_more_than_colour():
     one, other = CITY_STYLES
     assert not same_color(one["color"], other["color"])
     assert one["linestyle"] != other["linestyle"] and one["marker"] != other["marker"]
-
-
-def test_two_series_with_a_fit():
-    first, _ = plot_two_series(DATES, SALES, fitted=SALES + 1).axes
-    assert labels(first) == ["sales", "model"]
-    assert same_color(first.lines[0].get_color(), COLOURS["data"])
-    np.testing.assert_array_equal(first.lines[1].get_ydata(), SALES[:, 0] + 1)
 
 
 HOSTILE = ("cost_{x", "US$ (A$)", "😀 $\\frac{$", "مدينة", "x" * 300)
