@@ -152,24 +152,28 @@ def check_unique(frame: pd.DataFrame, keys: Sequence[str] = ("date", "city")) ->
 def text(frame: pd.DataFrame, column: str) -> pd.Series:
     """Names in a column as they are written, none of them blank; 7.0 is 7 if all are whole."""
     code, values = pd.factorize(frame[column], use_na_sentinel=False)
-    first = np.full(len(values), -1)
-    first[code[::-1]] = np.arange(code.size)[::-1]
-    # each value once, in its first row, so that an error names the right one
-    written = pd.Series(values, index=frame.index[first])
+    written = pd.Series(values)
     if pd.api.types.is_float_dtype(written.dtype) and (written.dropna() % 1 == 0).all():
         written = written.astype("Int64")
     names = written.astype("string").str.strip().str.normalize("NFC")
     if names.dropna().str.fullmatch(r"\d+\.0").all():
         names = names.str.removesuffix(".0")
-    blank = (names.isna() | (names == "")).to_numpy()
-    if blank.any():
-        bad = pd.Series(blank[code], index=frame.index)
-        refuse(frame, bad, column, "blank value{s}", f"write the {column} on every row")
-    distinct = pd.Series(names.unique())
+    blank = pd.Series((names.fillna("") == "").to_numpy()[code], index=frame.index)
+    refuse(frame, blank, column, "blank value{s}", f"write the {column} on every row")
+    distinct = names.drop_duplicates()
     alike = distinct[distinct.str.casefold().duplicated(keep=False)]
     if len(alike):
         note(f"{column}: {listed(alike)} differ in capitals only and are kept apart", DataWarning)
     return pd.Series(names.to_numpy(object)[code], index=frame.index).astype(str)
+
+
+def coded(names: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Integer codes and sorted names, in the order of numbers where all names are numbers."""
+    present = pd.Series(sorted(map(str, names.unique())))
+    value = pd.to_numeric(present, errors="coerce")
+    if value.notna().all():
+        present = present[value.argsort(kind="stable")]
+    return pd.Index(present).get_indexer(names), tuple(present)
 
 
 def check_steps(
@@ -270,12 +274,9 @@ def _read_numbers(frame: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Serie
         if changed.any():
             first = changed.idxmax()
             note(f"{column}: {written[first]} is read as {values[first]}")
-    read = pd.to_numeric(values, errors="coerce").to_numpy(float)
-    given = (written != "").to_numpy()
-    return (
-        pd.Series(np.append(read, np.nan)[code], index=frame.index),
-        pd.Series(np.append(given, False)[code], index=frame.index),
-    )
+    read, given = pd.to_numeric(values, errors="coerce").astype(float), written != ""
+    rows = read.reindex(code), given.reindex(code, fill_value=False)  # -1 is no place: a blank
+    return rows[0].set_axis(frame.index), rows[1].set_axis(frame.index)
 
 
 def _decimal_mark(
@@ -321,3 +322,11 @@ def numbers(
     if negative is not None:
         refuse(frame, values < 0, column, "negative value{s}", negative, keys)
     return values
+
+
+def flag(frame: pd.DataFrame, column: str, keys: Sequence[str]) -> pd.Series:
+    """Values of a column of 0 and 1 alone."""
+    values = numbers(frame, column, keys, blank="write 0 or 1")
+    odd = ~values.isin([0, 1])
+    refuse(frame, odd, column, "value{s} other than 0 and 1", "write 0 or 1", keys)
+    return values.astype(np.int8)

@@ -10,29 +10,17 @@ import pandas as pd
 from helpers.data.columns import DataError, note, refuse
 
 #: Beginnings of the months' names: English, German, French, Spanish, Italian, Dutch.
+_BEGINNINGS = """jan ene gen, feb fev fév, mar mär mrz maa, apr avr abr, may mai mei mag,
+jun juin giu, jul juil lug, aug aoû aou ago, sep set, oct okt ott, nov, dec déc dez dic"""
 _MONTHS = {
-    prefix: month
-    for month, prefixes in {
-        1: "jan ene gen",
-        2: "feb fev fév",
-        3: "mar mär mrz maa",
-        4: "apr avr abr",
-        5: "may mai mei mag",
-        6: "jun juin giu",
-        7: "jul juil lug",
-        8: "aug aoû aou ago",
-        9: "sep set",
-        10: "oct okt ott",
-        11: "nov",
-        12: "dec déc dez dic",
-    }.items()
-    for prefix in prefixes.split()
+    word: month for month, words in enumerate(_BEGINNINGS.split(","), 1) for word in words.split()
 }
 _NAME = r"([^\W\d_]{3,})\.?"
 _TIME = (
     r"(?:[T\s,]+(?P<time>\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?)"
     r"\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?)?"
 )
+_MIDNIGHT = r"(?:00?:00(?::00(?:\.0+)?)?|12:00(?::00)?\s*[Aa]\.?[Mm]\.?)(?:\s*[Aa]\.?[Mm]\.?)?"
 #: Three fields, and the orders in which they may stand.
 _SHAPES = {
     r"(\d{4})[-/. ](\d{1,2})[-/. ](\d{1,2})": ("YMD",),
@@ -63,9 +51,8 @@ def parse_dates(frame: pd.DataFrame, column: str = "date") -> pd.Series:
         if pd.api.types.is_float_dtype(written.dtype) and (written.dropna() % 1 == 0).all():
             written = written.astype("Int64")
         code, distinct = pd.factorize(written.astype("string").str.strip())
-        days = _read(pd.Series(distinct, dtype="str"), column, told)
-        at = np.append(days.to_numpy("datetime64[us]"), np.datetime64("NaT"))
-        dates = pd.Series(at[code], index=frame.index)
+        days = _read(pd.Series(distinct, dtype="str"), column, told).astype("datetime64[us]")
+        dates = days.reindex(code).set_axis(frame.index)  # -1, a blank, is no place of days
     mend = "write dates as YYYY-MM-DD" + (f", or take another --dates than {told}" if told else "")
     refuse(frame, dates.isna(), column, "unreadable date{s}", mend)
     within = dates != dates.dt.normalize()
@@ -90,13 +77,7 @@ def _read(written: pd.Series, column: str, told: str | None) -> pd.Series:
         how = how or ", ".join(_WORDS[letter] for letter in order)
         if days.notna().any():
             note(f"{column}: dates are read as {how} ({written[last]} is {days[last]:%Y-%m-%d})")
-    midnight = (
-        fields["time"]
-        .fillna("0:00")
-        .str.fullmatch(
-            r"(?:00?:00(?::00(?:\.0+)?)?|12:00(?::00)?\s*[Aa]\.?[Mm]\.?)(?:\s*[Aa]\.?[Mm]\.?)?"
-        )
-    )
+    midnight = fields["time"].fillna("0:00").str.fullmatch(_MIDNIGHT)
     return days.where(midnight, days + pd.Timedelta("1h"))
 
 

@@ -36,17 +36,9 @@ _TOP = 200
 def read_table(path: str | Path, *, sheet: str | None = None) -> pd.DataFrame:
     """Table of a file of text, a spreadsheet or a Parquet file; a ``DataError`` if there is none.
 
-    Parameters
-    ----------
-    path, sheet : path and str, optional
-        The file, and a sheet of it, by default the first.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Text stays text until a loader asks for numbers or dates: ids are as they are written.
-        ``index + 2`` is the row as a spreadsheet counts it; ``attrs`` may hold the file's
-        ``decimal`` mark and ``dates``. What was done is told by a ``DataNote``.
+    Text stays text until a loader asks for numbers or dates: ids are as they are written.
+    ``index + 2`` is the row as a spreadsheet counts it; ``attrs`` may hold the file's ``decimal``
+    mark and ``dates``. What was done is told by a ``DataNote``.
     """
     path = Path(path)
     name = path.name
@@ -180,12 +172,10 @@ def _tell_short_rows(written: str, sep: str, n_columns: int, first: int) -> None
 
 
 def _decode(content: bytes) -> str:
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if content.startswith(mark):
-            note("read as UTF-16")
-            return content.decode(encoding)
-    if b"\0" in content[:1000]:
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+    if not encoding and b"\0" in content[:1000]:
         encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    if encoding:
         note("read as UTF-16")
         return content.decode(encoding)
     try:

@@ -14,6 +14,7 @@ import pandas as pd
 from helpers.data.columns import (
     DataError,
     check_unique,
+    flag,
     listed,
     numbers,
     refuse,
@@ -43,10 +44,7 @@ def load_rossmann(directory: str | Path | None = None) -> pd.DataFrame:
     train["Sales"] = numbers(
         train, "Sales", _KEYS, blank="write 0 on closed days", negative="set refunds to 0"
     )
-    is_open = numbers(train, "Open", _KEYS, blank="write 0 or 1")
-    odd = ~is_open.isin([0, 1])
-    refuse(train, odd, "Open", "value{s} other than 0 and 1", "write 0 or 1", _KEYS)
-    train["Open"] = is_open.astype(int)
+    train["Open"] = flag(train, "Open", _KEYS)
     train["StateHoliday"] = train["StateHoliday"].astype(str)
     repeated = stores["Store"].duplicated()
     refuse(stores, repeated, "Store", "repeated store{s}", "keep one row a store")

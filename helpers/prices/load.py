@@ -13,6 +13,7 @@ from helpers.data.columns import (
     DataWarning,
     check_groups,
     check_unique,
+    coded,
     listed,
     note,
     numbers,
@@ -105,7 +106,7 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
             frame[column] = _positive_numbers(frame, column)
     check_unique(frame, ("region_id", "store_id", time))
 
-    region, regions = _coded(frame["region_id"])
+    region, regions = coded(frame["region_id"])
     if len(regions) < MIN_REGIONS:
         raise DataError(
             f"region_id: {len(regions)} in the table ({listed(regions)}), at least {MIN_REGIONS} "
@@ -115,7 +116,7 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
     check_groups(sold, "region_id", "quantity")
     _check_variation(frame)
     income = _income(frame, regions) if "median_income" in frame else None
-    within, names = _coded(frame["store_id"])
+    within, names = coded(frame["store_id"])
     pairs, store = np.unique(region * len(names) + within, return_inverse=True)
     return PricePanel(
         regions=regions,
@@ -184,12 +185,3 @@ def _income(frame, regions) -> np.ndarray:
             f"after {first[label]:g}); give each region one value"
         )
     return by_region.first()[list(regions)].to_numpy(float)
-
-
-def _coded(names: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Integer codes and sorted names, in the order of numbers where all names are numbers."""
-    present = names.unique()
-    value = pd.to_numeric(pd.Series(present), errors="coerce")
-    order = np.lexsort([present.astype(str), value if value.notna().all() else present.astype(str)])
-    names_sorted = tuple(str(name) for name in present[order])
-    return pd.Categorical(names, categories=names_sorted).codes.astype(int), names_sorted

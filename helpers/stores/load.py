@@ -16,6 +16,8 @@ from helpers.data.columns import (
     check_groups,
     check_steps,
     check_unique,
+    coded,
+    flag,
     listed,
     note,
     numbers,
@@ -109,7 +111,7 @@ def as_store_panel(frame: pd.DataFrame, *, source: str = "file", held_out: int =
         Missing rows and closed days are unobserved.
     """
     frame = _checked(frame)
-    store, stores = _coded(frame["store"])
+    store, stores = coded(frame["store"])
     start = frame["date"].min()
     dates = pd.date_range(start, frame["date"].max(), name="date")
     day = (frame["date"] - start).dt.days.to_numpy()
@@ -178,7 +180,7 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     check_unique(frame, _KEYS)
     for column in ("open", "promo", "school_holiday", "promo2"):
         if column in frame:
-            frame[column] = _flag(frame, column)
+            frame[column] = flag(frame, column, _KEYS)
     closed = frame["open"] == 0
     sales = numbers(frame, "sales", _KEYS, negative="set refunds to 0")
     blank, sold, broken = sales.isna() & ~closed, closed & (sales > 0), sales.dropna() % 1 != 0
@@ -198,24 +200,6 @@ def _checked(frame: pd.DataFrame) -> pd.DataFrame:
         use = f"use {', '.join(STATE_HOLIDAYS)} (none, public holiday, Easter, Christmas)"
         refuse(frame, odd, "state_holiday", "unknown code{s}", use, _KEYS)
     return frame
-
-
-def _flag(frame: pd.DataFrame, column: str) -> pd.Series:
-    values = numbers(frame, column, _KEYS, blank="write 0 or 1")
-    odd = ~values.isin([0, 1])
-    refuse(frame, odd, column, "value{s} other than 0 and 1", "write 0 or 1", _KEYS)
-    return values.astype(np.int8)
-
-
-def _coded(names: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Integer codes and sorted names, in the order of numbers where all names are numbers."""
-    code, present = pd.factorize(names)
-    value = pd.to_numeric(pd.Series(present), errors="coerce")
-    plain = present.astype(str)
-    order = np.lexsort([plain, value if value.notna().all() else plain])
-    rank = np.empty(order.size, int)
-    rank[order] = np.arange(order.size)
-    return rank[code], tuple(str(name) for name in present[order])
 
 
 def _calendar(frame: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
