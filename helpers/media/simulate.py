@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import date as Day
-from datetime import timedelta
+from dataclasses import asdict
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from dateutil.easter import easter
+from dateutil.relativedelta import MO, SU, TH, TU
+from pandas.tseries.holiday import Holiday
+from pandas.tseries.offsets import DateOffset, Day, Easter
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from helpers.data.simulation import Simulation, persistent
 from helpers.media.transforms import adstock, media_contribution, saturated
+
+_Positive = Annotated[float, Field(gt=0)]
+_Spread = Annotated[float, Field(ge=0)]
+_Share = Annotated[float, Field(ge=0, lt=1)]
 
 _SOURCE_CHANNELS = {
     "mdsp_dm": "Direct Mail",
@@ -92,7 +99,7 @@ def simulate_media_mix(
     angle = 2 * np.pi * dates.dayofyear.to_numpy()[:, None] / 365.25
     modes = np.arange(1, len(truth.season) // 2 + 1)
     waves = np.stack([np.sin(angle * modes), np.cos(angle * modes)], axis=-1)
-    holidays = pd.DataFrame({name: _holiday(dates, rule) for name, (rule, _) in _HOLIDAYS.items()})
+    holidays = pd.DataFrame({name: _holiday(dates, *rule) for name, (rule, _) in _HOLIDAYS.items()})
     sizes = truth.holiday * np.array([size for _, size in _HOLIDAYS.values()])
     expected = {
         "contribution": beta * shape,
@@ -115,54 +122,45 @@ def simulate_media_mix(
     return Simulation(data, known | {"lam": lam, "beta": beta}, expected)
 
 
-# Month and day; or month, weekday (Monday is 0), which of them (-1 the last) and days after it.
-# Then the size as a share of `MediaTruth.holiday`: the first of two in one week carries both.
-_THANKSGIVING = 11, 3, 4
+def _weekday(day) -> DateOffset:
+    return DateOffset(weekday=day)
 
-_HOLIDAYS: dict[str, tuple[tuple[int, ...], float]] = {
-    "Black Friday": ((*_THANKSGIVING, 1), 1.0),
+
+_THANKSGIVING = 11, 1, _weekday(TH(4))
+
+#: Month, day and what moves it, then the size as a share of `MediaTruth.holiday`: the first of
+#: two in one week carries both.
+_HOLIDAYS: dict[str, tuple[tuple, float]] = {
+    "Black Friday": ((*_THANKSGIVING, Day(1)), 1.0),
     "Christmas Day": ((12, 25), 0.5),
     "Christmas Eve": ((12, 24), 0.3),
-    "Columbus Day": ((10, 0, 2, 0), 0.05),
-    "Cyber Monday": ((*_THANKSGIVING, 4), 0.8),
+    "Columbus Day": ((10, 1, _weekday(MO(2))), 0.05),
+    "Cyber Monday": ((*_THANKSGIVING, Day(4)), 0.8),
     "Day after Christmas": ((12, 26), 0.0),
-    "Easter": ((), 0.05),
-    "Father's Day": ((6, 6, 3, 0), 0.1),
-    "Green Monday": ((12, 0, 2, 0), 0.4),
+    "Easter": ((1, 1, Easter()), 0.05),
+    "Father's Day": ((6, 1, _weekday(SU(3))), 0.1),
+    "Green Monday": ((12, 1, _weekday(MO(2))), 0.4),
     "July 4th": ((7, 4), 0.05),
-    "Labor Day": ((9, 0, 1, 0), 0.0),
-    "MLK": ((1, 0, 3, 0), 0.0),
-    "Memorial Day": ((5, 0, -1, 0), 0.05),
-    "Mother's Day": ((5, 6, 2, 0), 0.15),
+    "Labor Day": ((9, 1, _weekday(MO(1))), 0.0),
+    "MLK": ((1, 1, _weekday(MO(3))), 0.0),
+    "Memorial Day": ((5, 31, _weekday(MO(-1))), 0.05),
+    "Mother's Day": ((5, 1, _weekday(SU(2))), 0.15),
     "NYE": ((12, 31), 0.1),
     "New Year's Day": ((1, 1), 0.1),
-    "Pre Thanksgiving": ((*_THANKSGIVING, -1), 0.0),
-    "Presidents Day": ((2, 0, 3, 0), 0.05),
-    "Prime Day": ((7, 1, 2, 0), 0.0),
-    "Thanksgiving": ((*_THANKSGIVING, 0), 0.0),
+    "Pre Thanksgiving": ((*_THANKSGIVING, Day(-1)), 0.0),
+    "Presidents Day": ((2, 1, _weekday(MO(3))), 0.05),
+    "Prime Day": ((7, 1, _weekday(TU(2))), 0.0),
+    "Thanksgiving": (_THANKSGIVING, 0.0),
     "Valentine's Day": ((2, 14), 0.1),
     "Veterans Day": ((11, 11), 0.05),
 }
 
 
-def _holiday(weeks: pd.DatetimeIndex, rule: tuple[int, ...]) -> np.ndarray:
+def _holiday(weeks: pd.DatetimeIndex, month: int, day: int, *moves) -> np.ndarray:
     """1 in each week, named by its first day, that holds the holiday."""
-    years = range(weeks[0].year, weeks[-1].year + 2)
-    if not rule:
-        days = [easter(year) for year in years]
-    elif len(rule) == 2:
-        days = [Day(year, *rule) for year in years]
-    else:
-        days = [_nth_weekday(year, *rule) for year in years]
-    gone = pd.to_datetime(days).to_numpy()[:, None] - weeks.to_numpy()
-    return ((gone >= np.timedelta64(0)) & (gone < np.timedelta64(7, "D"))).any(axis=0).astype(int)
-
-
-def _nth_weekday(year: int, month: int, weekday: int, nth: int, after: int) -> Day:
-    first = Day(year, month, 1) if nth > 0 else Day(year, month, 1) + timedelta(days=31)
-    first = first if nth > 0 else first.replace(day=1)
-    day = first + timedelta(days=(weekday - first.weekday()) % 7)
-    return day + timedelta(days=7 * (nth - 1 if nth > 0 else nth) + after)
+    rule = Holiday("", month=month, day=day, offset=list(moves) or None)
+    days = rule.dates(weeks[0], weeks[-1] + Day(6))
+    return np.bincount(weeks.searchsorted(days, side="right") - 1, minlength=len(weeks))
 
 
 @dataclass(frozen=True)
@@ -178,38 +176,33 @@ class MarketsTruth:
     """
 
     channels: tuple[str, ...] = ("tv", "radio", "online")
-    effect: tuple[float, ...] = (30.0, 20.0, 25.0)  # most sales a week, median over markets
-    effect_sd: tuple[float, ...] = (0.5, 0.5, 0.0)  # of log effects over markets
+    effect: tuple[_Positive, ...] = (30.0, 20.0, 25.0)  # most sales a week, median over markets
+    effect_sd: tuple[Annotated[float, Field(ge=0)], ...] = (
+        0.5,
+        0.5,
+        0.0,
+    )  # of log effects over markets
     correlation: float = 0.6  # of log effects of any two channels that vary
-    carry_over: tuple[float, ...] = (0.6, 0.4, 0.2)  # what is left a week later, in [0, 1)
+    carry_over: tuple[_Share, ...] = (0.6, 0.4, 0.2)  # what is left a week later
     steepness: tuple[float, ...] = (4.0, 4.0, 3.0)  # saturation, by the largest spend of any market
-    max_lag: int = 6  # weeks over which advertising acts
-    level: float = 60.0  # sales a week without advertising, median over markets,
+    max_lag: Annotated[int, Field(ge=1)] = 6  # weeks over which advertising acts
+    level: _Positive = 60.0  # sales a week without advertising, median over markets,
     level_sd: float = 0.6  # and the spread of their logs
-    spend: tuple[float, ...] = (20.0, 10.0, 15.0)  # largest of a week, at a median level
-    on_air: float = 0.6  # share of weeks with spend
-    noise: float = 3.0  # sd of sales at a median level; like spend it grows with its square root
+    spend: tuple[_Positive, ...] = (20.0, 10.0, 15.0)  # largest of a week, at a median level
+    on_air: Annotated[float, Field(gt=0, le=1)] = 0.6  # share of weeks with spend
+    noise: _Positive = (
+        3.0  # sd of sales at a median level; like spend it grows with its square root
+    )
 
-
-def _check_truth(truth: MarketsTruth) -> None:
-    n = len(truth.channels)
-    for name, value in asdict(truth).items():
-        if isinstance(value, tuple) and len(value) != n:
-            raise ValueError(f"{name}: {len(value)} values for {n} channels")
-    checks = {
-        "effect": (min(truth.effect) > 0, "positive"),
-        "effect_sd": (min(truth.effect_sd) >= 0, "0 or more"),
-        "correlation": (-1 / max(n - 1, 1) < truth.correlation < 1, "a possible correlation"),
-        "carry_over": (0 <= min(truth.carry_over) <= max(truth.carry_over) < 1, "in [0, 1)"),
-        "max_lag": (truth.max_lag >= 1, "at least 1"),
-        "level": (truth.level > 0, "positive"),
-        "spend": (min(truth.spend) > 0, "positive"),
-        "on_air": (0 < truth.on_air <= 1, "in (0, 1]"),
-        "noise": (truth.noise > 0, "positive"),
-    }
-    for name, (good, rule) in checks.items():
-        if not good:
-            raise ValueError(f"{name} = {getattr(truth, name)}: must be {rule}")
+    @model_validator(mode="after")
+    def _possible(self):
+        n = len(self.channels)
+        for name, value in vars(self).items():
+            if isinstance(value, tuple) and len(value) != n:
+                raise ValueError(f"{name}: {len(value)} values for {n} channels")
+        if not -1 / max(n - 1, 1) < self.correlation < 1:
+            raise ValueError(f"correlation = {self.correlation}: must be a possible correlation")
+        return self
 
 
 def simulate_markets(
@@ -237,9 +230,7 @@ def simulate_markets(
         the largest sales (``target_scale``) and spends (``channel_scale``); ``expected`` ``mean``
         (weeks, markets) and ``contribution`` (weeks, markets, channels) in thousand units.
     """
-    truth = MarketsTruth() if truth is None else truth
-    _check_truth(truth)
-    shortest = n_weeks if shortest is None else shortest
+    truth, shortest = truth or MarketsTruth(), n_weeks if shortest is None else shortest
     if n_markets < 1:
         raise ValueError(f"n_markets = {n_markets}: must be at least 1")
     if not 2 <= shortest <= n_weeks:

@@ -54,10 +54,10 @@ def test_the_seed_decides():
         ({"weeks": [30]}, {}, "weeks: 2 numbers from 2 to n_weeks = 30 are needed"),
         ({"shortest": 1}, {}, "shortest = 1: must lie between 2 and n_weeks = 30"),
         ({}, {"effect": (1.0, 2.0)}, "effect: 2 values for 3 channels"),
-        ({}, {"effect": (1.0, 2.0, 0.0)}, "effect = (1.0, 2.0, 0.0): must be positive"),
-        ({}, {"carry_over": (0.1, 1.0, 0.2)}, "must be in [0, 1)"),
+        ({}, {"effect": (1.0, 2.0, 0.0)}, "effect.2\n  Input should be greater than 0"),
+        ({}, {"carry_over": (0.1, 1.0, 0.2)}, "carry_over.1\n  Input should be less than 1"),
         ({}, {"correlation": -0.9}, "correlation = -0.9: must be a possible correlation"),
-        ({}, {"max_lag": 0}, "max_lag = 0: must be at least 1"),
+        ({}, {"max_lag": 0}, "max_lag\n  Input should be greater than or equal to 1"),
     ],
 )
 def test_impossible_truths_are_refused(size, changes, message):
