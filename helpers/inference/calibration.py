@@ -22,10 +22,15 @@ from helpers.notebook.style import COLOURS, WIDTH
 
 #: Draws that a true value is ranked among; the ranks run from 0 to this number.
 RANK_DRAWS = 99
-#: A study with a smaller :func:`rank_pvalue` or :func:`ecdf_pvalue` fails. A right model leaves a
+#: A study of which a smaller share of right models is as far off fails. A right model leaves a
 #: 95 % band once in twenty studies, and each build on each machine is another study.
 LEAST_PVALUE = 0.001
-_BINS = 10  # of each histogram, a divisor of RANK_DRAWS + 1
+#: Probability that a right model has no bar outside a figure's band, and no marked point.
+BAND = 0.95
+_BINS = 10  # of each histogram
+_STUDIES = 4000  # simulated ones, with uniform ranks
+
+type Ranks = Mapping[str, np.ndarray] | pd.DataFrame
 
 
 def _rank_of(truth: float, draws: np.ndarray) -> int:
@@ -37,98 +42,82 @@ def _rank_of(truth: float, draws: np.ndarray) -> int:
     return int(np.sum(thinned < truth))
 
 
-def _rank_counts(ranks: np.ndarray, *, n_bins: int = _BINS) -> np.ndarray:
-    """Histogram of ranks in bins of equal probability; ``n_bins`` divides ``RANK_DRAWS + 1``."""
-    if (RANK_DRAWS + 1) % n_bins:
-        raise ValueError(f"n_bins={n_bins} does not divide {RANK_DRAWS + 1} ranks into equal bins")
-    return np.bincount(np.asarray(ranks) * n_bins // (RANK_DRAWS + 1), minlength=n_bins)
+def _counts(ranks: Ranks, n_bins: int = _BINS) -> pd.DataFrame:
+    """Data sets by bar (all of equal probability) and quantity."""
+    table = pd.DataFrame(ranks)
+    bars = table.to_numpy()[:, None] * n_bins // (RANK_DRAWS + 1)
+    return pd.DataFrame((bars == np.arange(n_bins)[:, None]).sum(0), columns=table.columns)
 
 
-def rank_band(
-    n_datasets: int, *, n_histograms: int = 1, probability: float = 0.95
-) -> tuple[float, float]:
-    """Counts between which *all* bins of all histograms lie if ranks are uniform.
+@dataclass(frozen=True)
+class Verdict:
+    """How far bars and ECDFs of a study are off, all of them together.
+
+    Attributes
+    ----------
+    outside, outer : list of str and pandas.Series
+        Quantities with a bar that leaves the band; by quantity, the share of ranks in the two
+        outer bars: a fifth for a right posterior, more for one that is too narrow.
+    farthest, allowed : float
+        How far the farthest bar is from an even one, and how far the band allows, in data sets.
+    bars, curves : float
+        Share of studies of a right model, to about 0.0003, that have a bar, or a point of an ECDF,
+        as far off; histograms are taken as independent.
+    """
+
+    outside: list[str]
+    outer: pd.Series
+    farthest: float
+    allowed: float
+    bars: float
+    curves: float
+
+    @property
+    def passes(self) -> bool:
+        """Whether bars and ECDFs are as even as a right model's."""
+        return min(self.bars, self.curves) > LEAST_PVALUE
+
+
+def judge(ranks: Ranks) -> Verdict:
+    """Hold a study against studies with uniform ranks :cite:p:`sailynoja2022graphical`.
 
     Parameters
     ----------
-    n_datasets, n_histograms, probability : int, int and float
-        Ranks in each histogram; histograms looked at together, taken as independent; probability
-        that no bin at all is outside.
+    ranks : mapping of str to array of int, shape (n_datasets,), or pandas.DataFrame
+        Ranks by quantity.
 
     Returns
     -------
-    tuple of float
-        Lower and upper count.
+    Verdict
+        An ECDF's point is far off if its binomial tail is small.
     """
-    expected = n_datasets / _BINS
-    farthest = float(np.quantile(_farthest(n_datasets, n_histograms), probability))
-    return max(expected - farthest, 0.0), expected + farthest
+    counts, n_datasets = _counts(ranks), len(pd.DataFrame(ranks))
+    off = (counts - n_datasets / _BINS).abs().max()
+    simulated = _farthest(n_datasets, off.size)
+    allowed = float(np.quantile(simulated, BAND))
+    curves = _counts(ranks, RANK_DRAWS + 1).to_numpy().T
+    rarest = _rarest_point(_tails(n_datasets), curves).min()
+    return Verdict(
+        outside=list(off.index[off > allowed]),
+        outer=counts.iloc[[0, -1]].sum() / n_datasets,
+        farthest=off.max(),
+        allowed=allowed,
+        bars=_share(simulated >= off.max()),
+        curves=_share(_rarest(n_datasets, off.size) <= rarest),
+    )
+
+
+def _share(as_far: np.ndarray) -> float:
+    """Share of studies that are as far off, this one among them."""
+    return float((1 + as_far.sum()) / (1 + as_far.size))
 
 
 @cache
 def _farthest(n_datasets: int, n_histograms: int) -> np.ndarray:
     """How far off the farthest bar is, in simulated studies with uniform ranks."""
     even, rng = np.full(_BINS, 1 / _BINS), np.random.default_rng(0)
-    counts = rng.multinomial(n_datasets, even, size=(4000, n_histograms))
+    counts = rng.multinomial(n_datasets, even, size=(_STUDIES, n_histograms))
     return np.abs(counts - n_datasets / _BINS).max(axis=(1, 2))
-
-
-def _farthest_bar(ranks: pd.DataFrame) -> float:
-    """How far off the farthest bar of a study is."""
-    return max(np.abs(_rank_counts(ranks[name]) - len(ranks) / _BINS).max() for name in ranks)
-
-
-def rank_pvalue(ranks: pd.DataFrame) -> float:
-    """Share of studies of a right model that have a bar as far off as the farthest one here.
-
-    Parameters
-    ----------
-    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
-        Ranks by data set and quantity; histograms are taken as independent.
-
-    Returns
-    -------
-    float
-        In (0, 1], to about 0.0003.
-    """
-    simulated, farthest = _farthest(len(ranks), ranks.shape[1]), _farthest_bar(ranks)
-    return float((1 + (simulated >= farthest).sum()) / (1 + simulated.size))
-
-
-def ecdf_pvalue(ranks: pd.DataFrame) -> float:
-    """Share of studies of a right model that have a point of an ECDF as far off as any here.
-
-    Parameters
-    ----------
-    ranks : pandas.DataFrame, shape (n_datasets, n_curves)
-        As for :func:`rank_pvalue`; far off is a small tail :cite:p:`sailynoja2022graphical`.
-
-    Returns
-    -------
-    float
-        In (0, 1], to about 0.0003.
-    """
-    tails = _tails(len(ranks))
-    counts = (_rank_counts(ranks[name], n_bins=RANK_DRAWS + 1) for name in ranks)
-    found = min(_rarest_point(tails, each) for each in counts)
-    simulated = _rarest(len(ranks), ranks.shape[1])
-    return float((1 + (simulated <= found).sum()) / (1 + simulated.size))
-
-
-def passes(ranks: pd.DataFrame) -> bool:
-    """Whether bars and ECDFs of a study, all together, are as even as a right model's.
-
-    Parameters
-    ----------
-    ranks : pandas.DataFrame, shape (n_datasets, n_histograms)
-        Ranks by data set and quantity.
-
-    Returns
-    -------
-    bool
-        Whether :func:`rank_pvalue` and :func:`ecdf_pvalue` are above ``LEAST_PVALUE``.
-    """
-    return min(rank_pvalue(ranks), ecdf_pvalue(ranks)) > LEAST_PVALUE
 
 
 @cache
@@ -149,39 +138,44 @@ def _rarest(n_datasets: int, n_curves: int) -> np.ndarray:
     """The same for the farthest of all curves, in simulated studies with uniform ranks."""
     rng = np.random.default_rng(0)
     tails, even = _tails(n_datasets), np.full(RANK_DRAWS + 1, 1 / (RANK_DRAWS + 1))
-    rarest = np.ones(4000)
+    rarest = np.ones(_STUDIES)
     for _ in range(n_curves):
         counts = rng.multinomial(n_datasets, even, size=rarest.size)
         rarest = np.minimum(rarest, _rarest_point(tails, counts))
     return rarest
 
 
-def plot_ranks(ranks: Mapping[str, np.ndarray], band: tuple[float, float]) -> Figure:
-    """Rank histograms side by side, with the band of uniform ranks; bars that leave it are hatched.
+def plot_ranks(ranks: Ranks, titles: Mapping[str, str] | None = None) -> Figure:
+    """Rank histograms side by side, with the band of all; bars that leave it are hatched.
 
     Parameters
     ----------
-    ranks, band : mapping of str to array, shape (n_datasets,), and tuple of float
-        Ranks by the title of their panel, and what :func:`rank_band` returns.
+    ranks, titles : as for :func:`judge`, and mapping of str to str, optional
+        Ranks by quantity; titles of the quantities that are drawn, by default all by their names.
 
     Returns
     -------
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
     """
-    figure, panels = plt.subplots(-(-len(ranks) // 3), 3, sharex=True, sharey=True, squeeze=False)
+    counts, allowed = _counts(ranks), judge(ranks).allowed
+    if titles:
+        counts = counts[list(titles)].rename(columns=titles)
+    n_rows = -(-counts.shape[1] // 3)
+    figure, panels = plt.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
     where = (np.arange(_BINS) + 0.5) * (RANK_DRAWS + 1) / _BINS
-    for name, axes in zip(ranks, panels.flat, strict=False):
-        counts = _rank_counts(ranks[name])
-        bars = axes.bar(where, counts, 8.6, color=COLOURS["posterior"])
-        for bar in np.array(bars)[(counts < band[0]) | (counts > band[1])]:
+    for (name, count), axes in zip(counts.items(), panels.flat, strict=False):
+        even = count.mean()
+        bars = axes.bar(where, count, 8.6, color=COLOURS["posterior"])
+        for bar in np.array(bars)[(count - even).abs() > allowed]:
             bar.set(facecolor=COLOURS["decision"], hatch="//", edgecolor="white")
+        band = max(even - allowed, 0.0), even + allowed
         axes.axhspan(*band, color=COLOURS["prior"], alpha=0.5, zorder=0, linewidth=0)
         axes.set_title(name, loc="left", fontsize=12)
         axes.grid(visible=False)
-    for axes in panels.flat[len(ranks) :]:
+    for axes in panels.flat[counts.shape[1] :]:
         axes.remove()
-    return _labelled(figure, len(ranks), "rank of the truth among the draws", "data sets")
+    return _labelled(figure, counts.shape[1], "rank of the truth among the draws", "data sets")
 
 
 def _labelled(figure, n_panels, xlabel, ylabel):
@@ -194,13 +188,13 @@ def _labelled(figure, n_panels, xlabel, ylabel):
     return figure
 
 
-def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) -> Figure:
+def plot_study(ranks: Ranks) -> Figure:
     """ArviZ's ECDFs of ranks less the even ones, with its test :cite:p:`sailynoja2022graphical`.
 
     Parameters
     ----------
-    ranks, probability : mapping of str to array of int, shape (n_datasets,), and float
-        Ranks by the title of their panel; probability that a right model has no marked point.
+    ranks : mapping of str to array of int, shape (n_datasets,), or pandas.DataFrame
+        Ranks by the title of their panel.
 
     Returns
     -------
@@ -211,7 +205,7 @@ def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) ->
     shares = (shares + np.random.default_rng(0).random(shares.shape)) / (RANK_DRAWS + 1)
     drawn = az.plot_ecdf_pit(
         az.from_dict({"prior_sbc": {name: shares[name].to_numpy()[None] for name in shares}}),
-        envelope_prob=probability ** (1 / len(ranks)),
+        envelope_prob=BAND ** (1 / shares.shape[1]),
         visuals={
             "ecdf_lines": {"color": COLOURS["posterior"]},
             "suspicious_points": {"color": COLOURS["decision"]},
@@ -224,40 +218,9 @@ def plot_study(ranks: Mapping[str, np.ndarray], *, probability: float = 0.95) ->
     height = max(np.abs(line.get_ydata()).max() for axes in figure.axes for line in axes.lines)
     height = max(1.1 * height, figure.axes[0].get_ylim()[1])  # ArviZ's fits the last panel alone
     figure.axes[0].set_ylim(-height, height)
-    return _labelled(figure, len(ranks), "rank of the truth, as a share", "less the even share")
-
-
-def outside(ranks: Mapping[str, np.ndarray], band: tuple[float, float]) -> list[str]:
-    """Quantities whose histogram has a bar that leaves the band.
-
-    Parameters
-    ----------
-    ranks, band : mapping of str to array of int, shape (n_datasets,), and tuple of float
-        Ranks by quantity (a data frame will do), and what :func:`rank_band` returns.
-
-    Returns
-    -------
-    list of str
-        Empty if every bar of every histogram lies in the band.
-    """
-    counts = {name: _rank_counts(ranks[name]) for name in ranks}
-    return [name for name, c in counts.items() if c.min() < band[0] or band[1] < c.max()]
-
-
-def outer_share(ranks: np.ndarray) -> float:
-    """Share of ranks in the two outer bars: more than expected if a posterior is too narrow.
-
-    Parameters
-    ----------
-    ranks : array of int, shape (n_datasets,)
-        Ranks of one quantity.
-
-    Returns
-    -------
-    float
-        About a fifth for a right posterior.
-    """
-    return float(_rank_counts(ranks)[[0, -1]].sum() / len(ranks))
+    return _labelled(
+        figure, shares.shape[1], "rank of the truth, as a share", "less the even share"
+    )
 
 
 @dataclass(frozen=True)
@@ -407,34 +370,31 @@ def _scalars(truth, draws):
             yield (name if np.ndim(truth[name]) == 0 else f"{name} {j}"), true, values[..., j]
 
 
-def rank_numbers(
-    ranks: pd.DataFrame, band: tuple[float, float], *, prefix: str, caption: str
-) -> bool:
+def rank_numbers(ranks: Ranks, *, prefix: str, caption: str) -> bool:
     """Show how far a study's histograms and ECDFs are off, as key numbers.
 
     Parameters
     ----------
-    ranks, band, prefix, caption : pandas.DataFrame, tuple of float, str and str
-        As for :func:`passes`; what :func:`rank_band` returns; beginning of the numbers' keys;
-        heading of the table.
+    ranks, prefix, caption : as for :func:`judge`, str and str
+        Ranks by quantity; beginning of the numbers' keys; heading of the table.
 
     Returns
     -------
     bool
-        Whether the study :func:`passes`.
+        Whether the study passes.
     """
-    expected = len(ranks) / _BINS
+    found = judge(ranks)
     numbers = {
-        "histograms": ("Histograms", f"{ranks.shape[1]}"),
-        "leaving": ("of which leave the band", f"{len(outside(ranks, band))}"),
-        "pvalue": ("Right models with a bar as far off", f"{rank_pvalue(ranks):.1%}"),
-        "expected": ("Data sets expected in a bar", f"{expected:.0f}"),
-        "farthest": ("Farthest bar from that", f"{_farthest_bar(ranks):.0f}"),
-        "allowed": ("The band allows", f"{band[1] - expected:.0f}"),
-        "curve-pvalue": ("Right models with an ECDF as far off", f"{ecdf_pvalue(ranks):.1%}"),
+        "histograms": ("Histograms", f"{found.outer.size}"),
+        "leaving": ("of which leave the band", f"{len(found.outside)}"),
+        "pvalue": ("Right models with a bar as far off", f"{found.bars:.1%}"),
+        "expected": ("Data sets expected in a bar", f"{len(pd.DataFrame(ranks)) / _BINS:.0f}"),
+        "farthest": ("Farthest bar from that", f"{found.farthest:.0f}"),
+        "allowed": ("The band allows", f"{found.allowed:.0f}"),
+        "curve-pvalue": ("Right models with an ECDF as far off", f"{found.curves:.1%}"),
     }
     key_numbers({f"{prefix}-{key}": row for key, row in numbers.items()}, caption=caption)
-    return passes(ranks)
+    return found.passes
 
 
 def converged(checks: pd.DataFrame) -> pd.Series:

@@ -412,8 +412,8 @@ PLANTED = (
         "is-the-inference-right",
         "a band for one histogram serves many",
         "_farthest",
-        "(4000, n_histograms)",
-        "(4000, 1)",
+        "(_STUDIES, n_histograms)",
+        "(_STUDIES, 1)",
     ),
     Planted(
         "is-the-inference-right",

@@ -13,19 +13,14 @@ from helpers.inference.calibration import (
     LEAST_PVALUE,
     RANK_DRAWS,
     Check,
-    _rank_counts,
     _rank_of,
     calibrate,
     converged,
-    ecdf_pvalue,
-    outside,
-    passes,
+    judge,
     plot_ranks,
     plot_study,
     pymc_check,
-    rank_band,
     rank_numbers,
-    rank_pvalue,
     sampler_numbers,
 )
 from helpers.notebook import claims as notebook
@@ -37,9 +32,7 @@ def test_ranks_of_exchangeable_draws_are_uniform():
     draws = rng.normal(size=(20_000, RANK_DRAWS + 1))
     ranks = np.array([_rank_of(one[0], one[1:]) for one in draws])
     assert ranks.min() == 0 and ranks.max() == RANK_DRAWS
-    low, high = rank_band(20_000, probability=0.999)
-    counts = _rank_counts(ranks)
-    assert counts.sum() == 20_000 and low <= counts.min() and counts.max() <= high
+    assert judge({"mean": ranks}).bars > 0.001
 
 
 def test_a_rank_counts_thinned_draws_of_all_chains():
@@ -48,23 +41,24 @@ def test_a_rank_counts_thinned_draws_of_all_chains():
     assert _rank_of(500, draws) == pytest.approx(RANK_DRAWS / 2, abs=0.5)
 
 
+def uniform(n_histograms, n_datasets=104, n_studies=300, seed=5):
+    rng = np.random.default_rng(seed)
+    size = n_datasets, n_histograms
+    return [pd.DataFrame(rng.integers(0, RANK_DRAWS + 1, size=size)) for _ in range(n_studies)]
+
+
 @pytest.mark.parametrize("n_histograms", [1, 12])
 def test_the_band_holds_all_bins_with_its_probability(n_histograms):
-    low, high = rank_band(200, n_histograms=n_histograms)
+    allowed = judge(uniform(n_histograms, 200, 1)[0]).allowed
     counts = np.random.default_rng(7).multinomial(200, [0.1] * 10, size=(4000, n_histograms))
-    inside = ((low <= counts) & (counts <= high)).all(axis=(1, 2)).mean()
+    inside = (np.abs(counts - 20) <= allowed).all(axis=(1, 2)).mean()
     assert 0.94 < inside < 0.985  # counts are whole: the band rounds outwards
 
 
 def test_a_study_leaves_the_band_where_its_p_value_is_small():
-    rng = np.random.default_rng(5)
-    band = rank_band(104, n_histograms=20)
-    p_values, inside = [], []
-    for _ in range(300):
-        ranks = pd.DataFrame(rng.integers(0, RANK_DRAWS + 1, size=(104, 20)))
-        p_values.append(rank_pvalue(ranks))
-        inside.append(not outside(ranks, band))
-    p_values, inside = np.array(p_values), np.array(inside)
+    verdicts = [judge(ranks) for ranks in uniform(20)]
+    p_values = np.array([verdict.bars for verdict in verdicts])
+    inside = np.array([not verdict.outside for verdict in verdicts])
     assert p_values[inside].min() > 0.05 > p_values[~inside].max()
     assert 0.01 < np.mean(~inside) < 0.08 and p_values.min() > LEAST_PVALUE
     assert 0.1 < np.mean(p_values < 0.25) < 0.35
@@ -73,17 +67,15 @@ def test_a_study_leaves_the_band_where_its_p_value_is_small():
 def test_one_crowded_bar_among_many_histograms_fails_a_study():
     ranks = pd.DataFrame(np.tile(np.arange(100), (20, 1)).T)
     ranks.loc[:15, 3] = 55  # sixteen more in a bar of ten
-    assert rank_pvalue(ranks) < LEAST_PVALUE < rank_pvalue(ranks.drop(columns=3))
-    assert not passes(ranks) and passes(ranks.drop(columns=3))
+    crowded, even = judge(ranks), judge(ranks.drop(columns=3))
+    assert crowded.bars < LEAST_PVALUE < even.bars
+    assert not crowded.passes and even.passes
 
 
 @pytest.mark.parametrize("n_curves", [1, 20])
 def test_the_p_value_of_ecdfs_is_uniform_if_ranks_are(n_curves):
-    rng = np.random.default_rng(5)
-    studies = [
-        pd.DataFrame(rng.integers(0, RANK_DRAWS + 1, size=(104, n_curves))) for _ in range(300)
-    ]
-    p_values = np.array([ecdf_pvalue(ranks) for ranks in studies])
+    studies = uniform(n_curves)
+    p_values = np.array([judge(ranks).curves for ranks in studies])
     assert 0.01 < np.mean(p_values < 0.05) < 0.08 and p_values.min() > LEAST_PVALUE
     assert 0.15 < np.mean(p_values < 0.25) < 0.35
     # studies stand in the order of their rarest points, which are found here without a table
@@ -99,9 +91,11 @@ def test_the_p_value_of_ecdfs_is_uniform_if_ranks_are(n_curves):
 def test_a_lean_that_no_bar_shows_is_seen_in_the_ecdf():
     halves = [np.linspace(0, 50, 210, endpoint=False), np.linspace(50, 100, 290, endpoint=False)]
     ranks = pd.DataFrame({"beta": np.concatenate(halves).astype(int)})
-    assert rank_pvalue(ranks) > 0.5 and ecdf_pvalue(ranks) < 0.01 and passes(ranks)
+    leans = judge(ranks)
+    assert leans.bars > 0.5 and leans.curves < 0.01 and leans.passes
     much = pd.DataFrame({"beta": [*ranks["beta"], *[70] * 12, *range(50, 90)]})
-    assert rank_pvalue(much) > LEAST_PVALUE > ecdf_pvalue(much) and not passes(much)
+    leans = judge(much)
+    assert leans.bars > LEAST_PVALUE > leans.curves and not leans.passes
 
 
 def test_a_study_shows_how_far_its_ranks_are_off(monkeypatch):
@@ -109,35 +103,37 @@ def test_a_study_shows_how_far_its_ranks_are_off(monkeypatch):
     monkeypatch.setattr(notebook, "_published", texts)
     ranks = pd.DataFrame({"beta": np.arange(100), "sd": np.arange(100)})
     ranks.loc[:15, "sd"] = 55
-    band = rank_band(100, n_histograms=2)
-    assert outside(ranks, band) == ["sd"] and outside({"beta": ranks["beta"]}, band) == []
-    assert not rank_numbers(ranks, band, prefix="t", caption="Bars")
-    assert rank_pvalue(ranks) < LEAST_PVALUE
+    found = judge(ranks)
+    assert found.outside == ["sd"] and judge({"beta": ranks["beta"]}).outside == []
+    assert found.outer.to_dict() == {"beta": 0.2, "sd": 0.1}
+    assert not rank_numbers(ranks, prefix="t", caption="Bars")
+    assert found.bars < LEAST_PVALUE
     ends = ("histograms", "leaving", "expected", "farthest", "pvalue", "allowed")
-    allowed = f"{band[1] - 10:.0f}"
     shown = [texts[f"t-{end}"][0] for end in ends]
-    assert shown == ["2", "1", "10", "16", "0.0%", allowed]
-    assert texts["t-curve-pvalue"][0] == f"{ecdf_pvalue(ranks):.1%}"
-    assert rank_numbers(ranks[["beta"]], band, prefix="t", caption="Bars")
+    assert shown == ["2", "1", "10", "16", "0.0%", f"{found.allowed:.0f}"]
+    assert texts["t-curve-pvalue"][0] == f"{found.curves:.1%}"
+    assert rank_numbers(ranks[["beta"]], prefix="t", caption="Bars")
 
 
 def test_wrong_posteriors_leave_the_band():
     rng = np.random.default_rng(3)
     truth = rng.normal(size=300)
-    low, high = rank_band(300)
     for shift, scale in [(0.5, 1.0), (0.0, 0.5), (0.0, 2.0)]:
         ranks = [_rank_of(t, shift + scale * rng.normal(size=RANK_DRAWS)) for t in truth]
-        counts = _rank_counts(ranks)
-        assert counts.min() < low or counts.max() > high
+        assert judge({"mean": ranks}).outside == ["mean"]
 
 
 def test_the_plot_marks_bars_outside_the_band():
-    figure = plot_ranks({"good": np.arange(100), "bad": np.zeros(100, int)}, (2, 20))
+    figure = plot_ranks({"good": np.arange(100), "bad": 50 * (np.arange(100) % 2)})
     colours = [[bar.get_facecolor()[:3] for bar in axes.patches[:10]] for axes in figure.axes]
     assert len(set(colours[0])) == 1
-    assert len(set(colours[1])) == 1 and colours[0][0] != colours[1][0]
-    half = plot_ranks({"half": np.arange(50)}, (2, 20)).axes[0]
-    assert [bar.get_hatch() for bar in half.patches[:10]] == [None] * 5 + ["//"] * 5
+    assert colours[1][0] == colours[1][5] != colours[0][0]
+    half = {"half": np.arange(200) // 4, "even": np.arange(200) % 100}
+    (axes,) = plot_ranks(half, {"half": "lower half"}).axes
+    assert axes.get_title(loc="left") == "lower half"
+    assert [bar.get_hatch() for bar in axes.patches[:10]] == ["//"] * 10
+    low, high = axes.patches[10].get_extents().transformed(axes.transData.inverted()).intervaly
+    assert (low, high) == pytest.approx(20 + np.array([-1, 1]) * judge(half).allowed)
     assert COLOURS["decision"] != COLOURS["posterior"]
 
 
@@ -159,8 +155,6 @@ def test_arviz_marks_a_quantity_that_is_off():
 def test_refusals():
     with pytest.raises(ValueError, match=re.escape("5 draws, at least 99 are needed; draw more")):
         _rank_of(0.0, np.arange(5))
-    with pytest.raises(ValueError, match="n_bins=7 does not divide 100 ranks"):
-        _rank_counts(np.arange(5), n_bins=7)
 
 
 def conjugate(fitted, width=1.0):
@@ -187,12 +181,11 @@ def test_a_right_posterior_stays_in_the_band_and_a_narrow_one_leaves_it():
     study = calibrate(conjugate([]), 400, seed=1)
     assert list(study.ranks) == ["mean 0", "mean 1", "sum"]
     assert study.widths["mean 0"].mean() == pytest.approx(np.sqrt(0.5), rel=0.02)
-    band = rank_band(400, n_histograms=3)
-    assert outside(study.ranks, band) == []
+    assert judge(study.ranks).outside == []
     narrow = calibrate(conjugate([], width=0.5), 400, seed=1)
-    assert outside(narrow.ranks, band) == list(study.ranks)
+    assert judge(narrow.ranks).outside == list(study.ranks)
     moved = calibrate(conjugate([]), 400, seed=1, spoil=lambda data: data + 1)
-    assert "sum" in outside(moved.ranks, band)
+    assert "sum" in judge(moved.ranks).outside
 
 
 def test_a_study_that_was_stopped_goes_on_and_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
