@@ -8,109 +8,12 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from helpers.data.simulation import Simulation, persistent
 
-_Id = Annotated[int, Field(ge=0)]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Spread = Annotated[float, Field(ge=0)]
-
-
-def _unique_ids(members: list) -> list:
-    ids = [member.id for member in members]
-    repeated = [i for i in ids if ids.count(i) > 1]
-    if repeated:
-        raise ValueError(f"must have unique ids (id {repeated[0]} is repeated)")
-    return members
-
-
-_Members = (Field(min_length=1), AfterValidator(_unique_ids))
-
-
-class _Entity(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Sku(_Entity):
-    """A product in a store, with what it cost and sold.
-
-    Attributes
-    ----------
-    id, prices, quantities : int and lists of float
-        Prices and quantities of the same times, the oldest first.
-    """
-
-    id: _Id
-    prices: Annotated[list[_Positive], Field(min_length=1)]
-    quantities: list[_Positive]
-
-    @model_validator(mode="after")
-    def _same_size(self):
-        if len(self.prices) != len(self.quantities):
-            raise ValueError(
-                f"{len(self.prices)} prices and {len(self.quantities)} quantities: "
-                "must be as many of one as of the other"
-            )
-        return self
-
-
-class Store(_Entity):
-    """A store and its products.
-
-    Attributes
-    ----------
-    id, items : int and list of Sku
-        The id is unique within the region only.
-    """
-
-    id: _Id
-    items: Annotated[list[Sku], *_Members]
-
-
-class Region(_Entity):
-    """A region and its stores.
-
-    Attributes
-    ----------
-    id, stores, median_income : int, list of Store and float
-        Income of those who live there, in any unit.
-    """
-
-    id: _Id
-    stores: Annotated[list[Store], *_Members]
-    median_income: float = Field(gt=0)
-
-
-class Market(_Entity):
-    """All regions.
-
-    Attributes
-    ----------
-    regions : list of Region
-        With unique ids.
-    """
-
-    regions: Annotated[list[Region], *_Members]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Rows by region, store, product and time step, which counts down to 0, the latest."""
-        members = [(r, s, i) for r in self.regions for s in r.stores for i in s.items]
-        parts = [
-            {
-                "region_id": region.id,
-                "store_id": store.id,
-                "item_id": item.id,
-                "time_step": np.arange(len(item.prices))[::-1],
-                "price": item.prices,
-                "quantity": item.quantities,
-                "median_income": region.median_income,
-            }
-            for region, store, item in members
-        ]
-        return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
-
 
 #: The source's seed: the sum of the code points of its title.
 SOURCE_SEED = sum(map(ord, "multilevel_elasticities_single_sku"))
@@ -150,23 +53,27 @@ def simulate_source_market() -> Simulation:
     income = draw.gamma(5, 2, n_regions) + 1
     alpha = line["alpha_intercept"] + line["alpha_slope"] * income
     beta = line["beta_intercept"] + line["beta_slope"] * income
-    regions, effects = [], []
-    for r in range(n_regions):
-        stores = []
-        for s in range(n_stores[r]):
+    parts, effects = [], []
+    for r, n in enumerate(n_stores):
+        for s in range(n):
             n_steps = draw.counts(20, 5) + 2
             a = draw().normal(alpha[r], line["effect_sd"], n_steps)
             b = draw().normal(beta[r], line["effect_sd"], n_steps)
             price = draw.gamma(1.5, 0.25, n_steps)
             mean = a + b * np.log(price)
-            quantity = np.exp(draw().normal(mean, line["noise_sd"]))
-            sku = Sku(id=0, prices=price.tolist(), quantities=quantity.tolist())
-            stores.append(Store(id=s, items=[sku]))
+            rows = {
+                "region_id": r,
+                "store_id": s,
+                "time_step": np.arange(n_steps)[::-1],  # 0 is the latest
+                "price": price,
+                "quantity": np.exp(draw().normal(mean, line["noise_sd"])),
+                "median_income": income[r],
+            }
+            parts.append(pd.DataFrame(rows))
             effects.append(np.column_stack([a, b, mean]))
-        regions.append(Region(id=r, stores=stores, median_income=income[r]))
     drawn = np.concatenate(effects)
     return Simulation(
-        data=Market(regions=regions).to_frame().drop(columns="item_id"),
+        data=pd.concat(parts, ignore_index=True),
         truth=line | {"income": income, "n_stores": n_stores, "alpha": alpha, "beta": beta},
         expected={"alpha": drawn[:, 0], "beta": drawn[:, 1], "log_quantity": drawn[:, 2]},
     )

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import re
+import typing
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pymc as pm
 import pytest
 from pydantic import ValidationError
 
+from helpers.bookmaking.book import read_notebook
+from helpers.bookmaking.cli import CHECKOUT
 from helpers.prices.simulate import (
     SOURCE_SEED,
-    Market,
     PricesTruth,
-    Region,
-    Sku,
-    Store,
     simulate_prices,
     simulate_source_market,
 )
 
 TRUTH = PricesTruth()
+
+
+def entities():
+    """The classes that the chapter on markets defines, by name."""
+    chapter = CHECKOUT / "notebooks" / "prices" / "a-market-with-known-elasticities.ipynb"
+    names = {"np": np, "pd": pd} | {n: getattr(pydantic, n) for n in pydantic.__all__}
+    names |= {"Annotated": typing.Annotated, "__name__": "chapter"}
+    for cell in read_notebook(chapter).cells:
+        if "(Entity):" in cell.source:
+            exec(compile(cell.source, "chapter", "exec", dont_inherit=True), names)
+    return [names[name] for name in ("Sku", "Store", "Region", "Market")]
+
+
+Sku, Store, Region, Market = entities()
 
 SKU = {"id": 0, "prices": [1.5, 1.2], "quantities": [3.0, 4.5]}
 
@@ -54,12 +68,12 @@ def test_entities_make_one_table():
         (Sku, SKU | {"id": -1}, "greater than or equal to 0"),
         (Sku, SKU | {"colour": "red"}, "Extra inputs are not permitted"),
         (Store, STORE | {"items": []}, "at least 1 item"),
-        (Store, STORE | {"items": [SKU, SKU]}, "must have unique ids (id 0 is repeated)"),
+        (Store, STORE | {"items": [SKU, SKU]}, "must have unique ids (0 is repeated)"),
         (Region, REGION | {"stores": []}, "at least 1 item"),
-        (Region, REGION | {"stores": [STORE] * 2}, "must have unique ids (id 0 is repeated)"),
+        (Region, REGION | {"stores": [STORE] * 2}, "must have unique ids (0 is repeated)"),
         (Region, REGION | {"median_income": 0}, "greater than 0"),
         (Market, {"regions": []}, "at least 1 item"),
-        (Market, {"regions": [REGION, REGION]}, "must have unique ids (id 0 is repeated)"),
+        (Market, {"regions": [REGION, REGION]}, "must have unique ids (0 is repeated)"),
     ],
 )
 def test_entities_refuse(build, values, message):
