@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import helpers
 from helpers.bookmaking.book import (
@@ -19,9 +19,6 @@ from helpers.bookmaking.book import (
     read_parameters,
     title,
 )
-
-if TYPE_CHECKING:
-    from helpers.bookmaking.own import Reading
 
 CHECKOUT = Path(helpers.__file__).parents[1]
 
@@ -127,22 +124,20 @@ def warm(book: Book, options: argparse.Namespace) -> None:
         raise BuildError("the shared models cannot be compiled")
 
 
-def reading_of(options: argparse.Namespace) -> Reading:
-    """Collect the options that say how to read a file."""
-    from helpers.bookmaking.own import Reading
-
+def reading_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Collect the options that say how to read a file, as `tidy_file` takes them."""
     columns = dict(text.partition("=")[::2] for text in options.column)
     if wrong := [f"{name}={yours}" for name, yours in columns.items() if not (name and yours)]:
         raise UsageError(f"--column {wrong[0]}: write the chapter's name, =, and yours")
-    return Reading(columns or None, options.dates, options.decimal, options.sheet)
+    given = {name: getattr(options, name) for name in ("dates", "decimal", "sheet")}
+    return {"columns": columns} | given
 
 
 def check(book: Book, options: argparse.Namespace) -> None:
     """Say what your file is and which chapters it fits."""
     from helpers.bookmaking import own
 
-    for line in own.check(book, options.data, reading_of(options)):
-        print(plain(line))
+    print(*map(plain, own.check(book, options.data, reading_of(options))), sep="\n")
 
 
 def example(book: Book, options: argparse.Namespace) -> None:
@@ -156,10 +151,8 @@ def run(book: Book, options: argparse.Namespace) -> None:
     """Execute a chapter on your own data."""
     from helpers.bookmaking import own
 
-    chapter, reading = book.chapter(options.chapter), reading_of(options)
-    given = options.data, options.out, options.parameter
-    for path in own.run_on_data(book, chapter, *given, reading):
-        print(path)
+    given = options.data, options.out, options.parameter, reading_of(options)
+    print(*own.run_on_data(book, book.chapter(options.chapter), *given), sep="\n")
 
 
 COMMANDS = {

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -128,43 +128,19 @@ CHAPTERS = {
 }
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How a file is to be read, where the file leaves it open."""
-
-    columns: Mapping[str, str] | None = None
-    dates: str | None = None
-    decimal: str | None = None
-    sheet: str | None = None
-
-    def tidied(self, path: Path, scratch: Path) -> Path:
-        """Return the file itself, or a clean copy if it takes options to read it."""
-        if self == Reading():
-            return path
-        to = scratch / "data.parquet"
-        return tidy_file(path, **asdict(self), to=to)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What was said of a file that a chapter can use."""
-
-    notes: list[str]
-    warnings: list[str]
-
-
 @contextmanager
-def heard(data: Path) -> Iterator[Loaded]:
-    """Collect what is said while a file is read; one that cannot be used is refused in a line."""
-    loaded = Loaded([], [])
+def heard(data: Path) -> Iterator[tuple[list[str], list[str]]]:
+    """Notes and warnings while a file is read; one that cannot be used is refused in a line."""
+    notes: list[str] = []
+    warned: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            yield loaded
+            yield notes, warned
         except (DataError, OSError) as error:
             message = str(error).strip().splitlines()[0]
             raise BuildError(f"{data}: {message.removeprefix(f'{data.name}: ')}") from None
-    for kind, texts in ((DataNote, loaded.notes), (DataWarning, loaded.warnings)):
+    for kind, texts in ((DataNote, notes), (DataWarning, warned)):
         texts += dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, kind))
 
 
@@ -228,6 +204,11 @@ def at_hand(data: Path, part: Part | None, folder: Path) -> Path:
     return folder / "piped.csv"
 
 
+def tidied(path: Path, reading: Values, folder: Path) -> Path:
+    """Return the file itself, or a clean copy if it takes options to read it."""
+    return tidy_file(path, **reading, to=folder / "data.parquet") if any(reading.values()) else path
+
+
 def minutes(seconds: float) -> str:
     """A time as one says it."""
     return f"{5 * round(seconds / 5)} s" if seconds < 90 else f"{round(seconds / 60)} minutes"
@@ -258,7 +239,7 @@ class Progress:
 
 
 def run_on_data(
-    book: Book, chapter: Path, data: Path, out: Path, assignments: list[str], reading: Reading
+    book: Book, chapter: Path, data: Path, out: Path, assignments: list[str], reading: Values
 ) -> list[Path]:
     """Execute a chapter on a file of the reader; returns the files written.
 
@@ -273,35 +254,34 @@ def run_on_data(
     failure = None
     with scratch(book) as (book, folder):
         path = at_hand(data, part, folder)
-        with heard(data) as loaded:
-            path = reading.tidied(path, folder)
+        with heard(data) as (notes, warned):
+            path = tidied(path, reading, folder)
             size = part.size(part.loaded(path, values))
-        loaded.warnings.extend(remarks)
-        for line in [*loaded.notes, *loaded.warnings]:
+        warned += remarks
+        for line in [*notes, *warned]:
             say(line)
         name = f"data{'' if path.is_dir() else path.suffix}"
         (folder / "cwd").mkdir()
         (folder / "cwd" / name).symlink_to(path.resolve())  # no folder of the reader's is shown
         values["DATA_PATH"] = name
         result, notebook = execute(book, chapter, values, size, folder)
-        kind, message = trouble(result)
-        if kind == "NotConverged":
-            say(f"{message}: not good enough; once more with twice the draws")
+        if (error := result.error) and error["type"] == "NotConverged":
+            say(f"{error['message']}: not good enough; once more with twice the draws")
             values |= {key: 2 * values[key] for key in ("DRAWS", "TUNE") if key in values}
             result, notebook = execute(book, chapter, values, size, folder)
-            kind, message = trouble(result)
-        if kind == "NotConverged":
-            failure = what_to_change(message, values)
-        elif kind == "DataError":
-            raise BuildError(f"{data}: {message}")
+            error = result.error
+        if error and error["type"] == "NotConverged":
+            failure = what_to_change(error["message"], values)
+        elif error and error["type"] == "DataError":
+            raise BuildError(f"{data}: {error['message']}")
         else:
             raise_for_failures([result])
             notebook = without_stderr(read_notebook(result.path))
     html = as_html(
         notebook,
         data_name=data.resolve().name,
-        notes=loaded.notes,
-        warnings=loaded.warnings,
+        notes=notes,
+        warnings=warned,
         failure=failure,
         bibliography=book.root / "book" / "references.bib",
     )
@@ -334,12 +314,6 @@ def execute(
     if sys.stdout.isatty():
         print("\r\033[K", end="", flush=True)
     return done, notebook
-
-
-def trouble(result: Result) -> tuple[str, str]:
-    """Kind and message of what stopped a chapter; empty if nothing did."""
-    error = result.error or {"type": "", "message": ""}
-    return error["type"], error["message"]
 
 
 def expected_seconds(chapter: Path, size: float, values: Values) -> float:
@@ -412,15 +386,15 @@ def example(chapter: Path, out: Path | None) -> list[str]:
     return [f"{path}: {len(frame):,} rows, columns {', '.join(frame.columns)}", command]
 
 
-def check(book: Book, data: Path, reading: Reading) -> list[str]:
+def check(book: Book, data: Path, reading: Values) -> list[str]:
     """Say what a file is, which chapters it fits, and what the others would need."""
     with tempfile.TemporaryDirectory() as folder:
         path = at_hand(data, None, Path(folder))
-        with heard(data) as loaded:
-            path = reading.tidied(path, Path(folder))
+        with heard(data) as (notes, _):
+            path = tidied(path, reading, Path(folder))
             frame = None if path.is_dir() else typed(read_table(path))
         lines = [f"{data.name}: {len(frame):,} rows" if frame is not None else f"{data.name}:"]
-        lines += [f"  {note}" for note in loaded.notes]
+        lines += [f"  {note}" for note in notes]
         if frame is not None:
             lines += [*about_columns(frame), *about_time(frame)]
         fits: list[str] = []
@@ -431,7 +405,7 @@ def check(book: Book, data: Path, reading: Reading) -> list[str]:
             mine = {name: value for name, value in guess.items() if name in known}
             values = parameters.defaults(known) | mine
             try:
-                with heard(data) as loaded:
+                with heard(data) as (_, warned):
                     size = part.size(part.loaded(path, values))
             except BuildError as error:
                 reason = str(error).removeprefix(f"{data}: ")
@@ -440,7 +414,7 @@ def check(book: Book, data: Path, reading: Reading) -> list[str]:
             told = "".join(f" -p {n}={shlex.quote(','.join(v))}" for n, v in mine.items() if v)
             time = minutes(expected_seconds(chapter, size, values))
             fits += [f"  {book.listed(chapter)}, about {time}{told and ', with'}{told}"]
-            fits += [f"       {warning}" for warning in loaded.warnings]
+            fits += [f"       {warning}" for warning in warned]
     lines += ["It fits", *fits] if fits else ["It fits no chapter"]
     for reason, chapters in misfits.items():
         lines += [f"For {', '.join(chapters)}", f"  {reason}"]

@@ -98,8 +98,8 @@ def _prices(text: str) -> list[float]:
 
 
 def _study(text: str, chapter: str = "") -> dict[str, Parameter]:
-    about = whole("a size of the book's own study", 0, study=True)
-    return {chapter + name: about for name in text.split()}
+    entry = Parameter("a size of the book's own study", "a number", yaml.safe_load, study=True)
+    return {chapter + name: entry for name in text.split()}
 
 
 DRAWN = "draws of each chain"
@@ -159,8 +159,6 @@ TABLE: dict[str, Parameter] = {
     "CONTROL_COLUMNS": names(CONTROLS),
     "N_STORES": whole("stores of Kaggle's data that are used", 2),
     "N_DAYS": whole("days of Kaggle's data that are used", 14),
-    "FAST_STEPS": whole("steps of the optimiser", 20),
-    "N_PARTICLES": whole("draws that evaluate a loss", 2),
     "N_HELD_OUT": whole("last days, kept for the test", 7, 10_000),
     "FORECAST_DRAWS": whole("draws of each forecast", 20),
     "N_NEW": whole("stores that count as new"),
@@ -168,20 +166,12 @@ TABLE: dict[str, Parameter] = {
     "N_PREDICTIVE": whole("draws of each forecast", 20),
     "MISSED_SALE_COST": number("margin lost with a unit that was not there", 0, assumed=True),
     "WRITE_OFF_COST": number("what a unit that is left over costs", 0, assumed=True),
-    "beyond-one-machine DRAWS": whole("last steps whose mean is the loss"),
-    "STEPS": whole("steps of the optimiser", 20),
-    "CHUNK": whole("steps between two checkpoints"),
     "MEMORY_GB": number("memory of the machine that you think of", 0),
-    "N_TIMED": whole("times that each step is timed", 2),
-    "N_PLAIN": whole("stores of the plain model that are timed", 2),
-    "LARGEST": whole("stores of the largest chain that is fitted", 100),
-    "N_SIZES": whole("chains that are fitted: the largest, a tenth of it, and so on", 1, 3),
-    "GPU_FLOOR_MS": number("milliseconds that a step takes a GPU at least", 0),
-    "LIFT_ERROR": number("error of the book's own lift tests", 0, study=True),
     **_study("N_REPLICATES N_SIMULTANEOUS N_TWO_STEP N_PLACEBOS N_PLACEMENTS LONGER STUDY_DRAWS"),
     **_study("N_REGIONS N_WEEKS N_LEFT_OUT N_MARKETS N_CHASING N_WEAK N_TWINS STUDY_DEPTH"),
     **_study("N_PANELS N_HURT N_TRAIN PLAIN_EPOCHS SCHEDULE_STEPS N_TRIES N_NUTS N_TRUTH"),
-    **_study("N_STUDY N_SHELVES RUNG_DRAWS"),
+    **_study("N_STUDY N_SHELVES RUNG_DRAWS LIFT_ERROR FAST_STEPS N_PARTICLES STEPS CHUNK N_TIMED"),
+    **_study("N_PLAIN LARGEST N_SIZES GPU_FLOOR_MS"),
     **_study("N_DAYS PRIOR_DRAWS", "shocks-both-cities-share "),
     **_study("N_DAYS", "what-the-ads-did "),
     **_study("PRIOR_DRAWS", "multilevel-elasticities "),
@@ -189,7 +179,7 @@ TABLE: dict[str, Parameter] = {
     **_study("FOLD_DRAWS N_FOLDS", "media-mix-case-study "),
     **_study("DRAWS TUNE CHAINS", "a-thousand-stores "),
     **_study("DRAWS TUNE CHAINS", "new-stores "),
-    **_study("TUNE CHAINS", "beyond-one-machine "),
+    **_study("DRAWS TUNE CHAINS", "beyond-one-machine "),
 }
 
 

@@ -236,7 +236,7 @@ def _places(nodes: Mapping[str, _Node], steps: int = 10_000) -> np.ndarray:
 
 
 def _draw_graph(nodes, places, texts_of):
-    """Draw in inches, so that arrows can end where boxes do."""
+    """Draw in inches, so that columns are as wide as what they hold."""
     figure = plt.figure(figsize=(WIDTH, 1), layout="none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
@@ -281,36 +281,21 @@ def _draw_graph(nodes, places, texts_of):
     for label, (first, low, stop, high) in plates.items():
         corner = left[first] + 0.06, bottom[low] + 0.06
         size_of = left[stop] - left[first] - 0.12, bottom[high] - bottom[low] - 0.12
-        axes.add_patch(
-            FancyBboxPatch(
-                corner,
-                *size_of,
-                boxstyle="round,pad=0,rounding_size=0.1",
-                facecolor="#F7F7F7",
-                edgecolor=COLOURS["posterior"],
-                linewidth=0.9,
-                gid=label,
-            )
-        )
-        axes.text(
-            corner[0] + size_of[0] - 0.06,
-            corner[1] + 0.04,
-            label,
-            ha="right",
-            va="bottom",
-            size=9,
-            style="italic",
-            color=COLOURS["posterior"],
-        )
-    names = list(nodes)
+        blue = COLOURS["posterior"]
+        frame: dict[str, Any] = {"facecolor": "#F7F7F7", "edgecolor": blue, "linewidth": 0.9}
+        frame |= {"boxstyle": "round,pad=0,rounding_size=0.1", "gid": label}
+        axes.add_patch(FancyBboxPatch(corner, *size_of, **frame))
+        words: dict[str, Any] = {"size": 9, "style": "italic", "color": blue}
+        right, base = corner[0] + size_of[0] - 0.06, corner[1] + 0.04
+        axes.text(right, base, label, ha="right", va="bottom", **words)
+    named = dict(zip(nodes, texts, strict=True))
     for child, node in nodes.items():
         for parent in sorted(node.parents):
-            i, j = names.index(parent), names.index(child)
-            way = centre[j] - centre[i]
-            start = centre[i] + way * (half[i] / np.abs(way).clip(1e-9)).min()
-            end = centre[j] - way * (half[j] / np.abs(way).clip(1e-9)).min()
+            start, end = named[parent], named[child]
             arrow = {"arrowstyle": "-|>", "color": COLOURS["data"], "shrinkA": 0, "shrinkB": 0}
-            axes.annotate("", xy=end, xytext=start, arrowprops=arrow | {"linewidth": 0.8})
+            arrow |= {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
+            ends = {"xytext": start.get_position(), "xy": end.get_position()}
+            axes.annotate("", **ends, arrowprops=arrow | {"linewidth": 0.8})
     return figure
 
 

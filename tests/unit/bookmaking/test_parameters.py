@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
-from helpers.bookmaking.book import Book, UsageError, read_notebook, read_parameters
+from helpers.bookmaking.book import Book, UsageError, has_tag, read_notebook, read_parameters
 from helpers.bookmaking.cli import CHECKOUT
-from helpers.bookmaking.own import CHAPTERS
+from helpers.bookmaking.closure import parsed
+from helpers.bookmaking.own import CHAPTERS, for_own_data
 from helpers.bookmaking.parameters import checked, defaults, parameter, value_of
 
 BOOK = Book(CHECKOUT)
@@ -32,6 +35,15 @@ def test_each_parameter_is_in_the_table_and_its_default_fits(chapter):
             assert value_of(name, entry, str(value)) in (value, [])
         elif name != "DATA_PATH":
             assert entry.optional, name
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_what_a_readers_run_does_not_use_is_of_the_books_study(chapter):
+    cells = for_own_data(BOOK.chapter(chapter), {}).cells
+    code = [c.source for c in cells if c.cell_type == "code" and not has_tag(c, "parameters")]
+    used = {getattr(node, "id", "") for source in code for node in ast.walk(parsed(source))}
+    unused = KNOWN[chapter].keys() - used
+    assert [name for name in unused if not parameter(chapter, name).study] == []
 
 
 def value(chapter, text):
