@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import pandas as pd
 from scipy.optimize import minimize
 
 from helpers.media.draws import MixDraws
@@ -79,48 +76,3 @@ def optimal_plan(response: PlanResponse, start: np.ndarray, bounds: np.ndarray) 
     if found.status not in (0, 8):  # 8: no step improves the plan in floating point
         raise RuntimeError(f"no optimal plan: {found.message}")
     return np.clip(found.x * budget, *bounds.T)
-
-
-def kkt_table(
-    response: PlanResponse,
-    plan: np.ndarray,
-    bounds: np.ndarray,
-    channels: Sequence[str],
-    *,
-    tolerance: float = 1e-3,
-) -> pd.DataFrame:
-    """Karush-Kuhn-Tucker conditions of a plan: where it could still be improved.
-
-    Parameters
-    ----------
-    response, plan, bounds, channels, tolerance : PlanResponse, arrays, sequence of str and float
-        As for :func:`optimal_plan`; the names of the rows; share that counts as no difference.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``spend``, ``bound`` (``lower``, ``upper`` or blank), ``return`` (posterior mean of the
-        marginal return) and ``holds`` (whether the condition does), one row a channel.
-    """
-    plan, bounds = np.asarray(plan, float), np.asarray(bounds, float)
-    gain = response.marginal(plan).mean(axis=0)
-    lower, upper = (np.isclose(plan, bound, rtol=tolerance, atol=0) for bound in bounds.T)
-    inside = ~(lower | upper)
-    if inside.any():
-        price = gain[inside].mean()
-    else:  # any price between the two sides will do
-        price = np.mean([gain[lower].max(initial=-np.inf), gain[upper].min(initial=np.inf)])
-    slack = tolerance * abs(price)
-    holds = np.where(
-        inside, abs(gain - price) <= slack, np.where(lower, gain <= price, gain >= price)
-    )
-    near = abs(gain - price) <= slack
-    return pd.DataFrame(
-        {
-            "spend": plan,
-            "bound": np.select([lower, upper], ["lower", "upper"], ""),
-            "return": gain,
-            "holds": holds.astype(bool) | near,
-        },
-        index=list(channels),
-    )

@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 from pymc_marketing.mmm import MMM
-from scipy.sparse.csgraph import connected_components
 from scipy.special import log_ndtr, ndtri_exp
 from scipy.stats import norm
 
-from helpers.media.load import COLLINEAR, PERIOD_DAYS, MediaData
+from helpers.media.load import PERIOD_DAYS, MediaData
 from helpers.media.transforms import media_contribution
 
 
@@ -152,23 +151,3 @@ def in_table_units(
         noise_sd=sales * values("y_sigma"),
         l_max=l_max,
     )
-
-
-def run_together(spend: np.ndarray) -> list[list[int]]:
-    """Channels by position, in groups that no data like these tell apart.
-
-    Parameters
-    ----------
-    spend : array, shape (periods, channels)
-        Channels whose spends correlate by more than ``COLLINEAR``, also by way of a third one,
-        are one group.
-
-    Returns
-    -------
-    list of list of int
-        Each channel in one group, most of them alone.
-    """
-    with np.errstate(invalid="ignore"):  # a channel that never ran
-        alike = np.abs(np.corrcoef(spend, rowvar=False)).reshape(2 * [spend.shape[1]]) > COLLINEAR
-    n, group = connected_components(alike)
-    return [np.flatnonzero(group == g).tolist() for g in range(n)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse.csgraph import connected_components
 
 from helpers.data.columns import (
     DataError,
@@ -37,9 +38,6 @@ CASE_STUDY_SHA256 = "f690896bf40e622f77b6498ae3e182e4d48dd17bc1dee74fe811e8e3c0c
 
 #: Days a period by frequency.
 PERIOD_DAYS = {"W": 7, "D": 1}
-
-#: Pairs of channels that move together this much are named to the reader.
-COLLINEAR = 0.9
 
 
 @dataclass(frozen=True)
@@ -120,13 +118,9 @@ class MediaData:
     def repeated_controls(self) -> dict[str, str]:
         """Controls that equal an earlier one in every period, each with that one."""
         seen: dict[bytes, str] = {}
-        repeats = {}
-        for name in self.controls:
-            values = self.frame[name].to_numpy(float).tobytes()
-            if values in seen:
-                repeats[name] = seen[values]
-            seen.setdefault(values, name)
-        return repeats
+        written = {name: self.frame[name].to_numpy(float).tobytes() for name in self.controls}
+        first = {name: seen.setdefault(values, name) for name, values in written.items()}
+        return {name: other for name, other in first.items() if other != name}
 
     def n_parameters(self, yearly_modes: int) -> int:
         """Parameters of the model: three a channel, one a control, two a wave, and two."""
@@ -164,23 +158,11 @@ def load_media(
         The checked data, the date in the column ``date``.
     """
     channels, controls = _names(channels), _names(controls)
-    if not channels:
-        raise DataError("channels: none named; name at least one column of spend")
-    named = _roles(date, target, *channels, *controls)
-    frame = take_columns(read_table(path), named)
-    if "date" in named[1:]:
+    frame = _read(path, date, [], channels, controls, target)
+    if "date" in (target, *channels, *controls):
         raise DataError("date: a column of numbers has this name; rename it")
-    frame = frame.rename(columns={date: "date"})
-    frame["date"] = parse_dates(frame)
-    check_unique(frame, ["date"])
-    frame = frame.sort_values("date", ignore_index=True)
+    frame = frame.rename(columns={date: "date"}).reset_index(drop=True)
     step = check_steps(frame, allowed=(1, 7), mend="add rows, with 0 where nothing was spent")
-    refunds = "set refunds to 0 or book them where they belong"
-    rules = {target: ("fill it in or drop the weeks before it", refunds)}
-    rules |= dict.fromkeys(channels, ("write 0 where nothing was spent", refunds))
-    rules |= dict.fromkeys(controls, ("fill it in; 0 where nothing happened", None))
-    for name, (blank, negative) in rules.items():
-        frame[name] = numbers(frame, name, ["date"], blank=blank, negative=negative)
     data = MediaData(frame, target, channels, controls, {7: "W", 1: "D"}[step])
     n, needed = len(frame) - held_out, data.n_parameters(yearly_modes)
     if n < needed:
@@ -196,11 +178,28 @@ def load_media(
     return data
 
 
-def _roles(*named: str) -> list[str]:
+def _read(path, date, groups, channels, controls, target) -> pd.DataFrame:
+    """Those columns of a file as dates, names and numbers, by group and date."""
+    if not channels:
+        raise DataError("channels: none named; name at least one column of spend")
+    keys = [date, *groups]
+    named = [*keys, *channels, *controls, target]
     for name in named:
         if (n := named.count(name)) > 1:
             raise DataError(f"{name}: named {n} times; give each column one role")
-    return list(named)
+    frame = take_columns(read_table(path), named)
+    frame[date] = parse_dates(frame, date)
+    for name in groups:
+        frame[name] = text(frame, name)
+    check_unique(frame, keys)
+    refunds = "set refunds to 0 or book them where they belong"
+    first = ("a market's" if groups else "the") + f" first {target}"
+    rules = dict.fromkeys(channels, ("write 0 where nothing was spent", refunds))
+    rules |= dict.fromkeys(controls, ("fill it in; write 0 where there was none", None))
+    rules[target] = f"fill it in, or leave out weeks before {first}", refunds
+    for name, (blank, negative) in rules.items():
+        frame[name] = numbers(frame, name, keys, blank=blank, negative=negative)
+    return frame.sort_values([*groups, date])
 
 
 def _refuse_constant(frame: pd.DataFrame, name: str, fitted: str) -> None:
@@ -215,15 +214,34 @@ def _refuse_constant(frame: pd.DataFrame, name: str, fitted: str) -> None:
 
 
 def _notes(data: MediaData):
-    correlation = np.corrcoef(data.spend, rowvar=False).reshape(2 * [len(data.channels)])
-    for i, j in zip(*np.triu_indices(len(data.channels), 1), strict=True):
-        if abs(correlation[i, j]) > COLLINEAR:
+    for group in run_together(data.spend):
+        if group[1:]:
+            least = np.abs(np.corrcoef(data.spend[:, group], rowvar=False)).min()
             yield (
-                f"{data.channels[i]} and {data.channels[j]} correlate at {correlation[i, j]:.2f}: "
+                f"{' and '.join(data.channels[c] for c in group)} correlate at {least:.2f}: "
                 "only what they do together can be told"
             )
     for name, first in data.repeated_controls().items():
         yield f"{name} repeats {first} in every {data.period}: it is left out"
+
+
+def run_together(spend: np.ndarray) -> list[list[int]]:
+    """Channels by position, in groups that no data like these tell apart.
+
+    Parameters
+    ----------
+    spend : array, shape (periods, channels)
+        Channels whose spends correlate by more than 0.9, also by way of a third, are one group.
+
+    Returns
+    -------
+    list of list of int
+        Each channel in one group, most of them alone.
+    """
+    with np.errstate(invalid="ignore"):  # a channel that never ran
+        alike = np.abs(np.corrcoef(spend, rowvar=False)).reshape(2 * [spend.shape[1]]) > 0.9
+    n, group = connected_components(alike)
+    return [np.flatnonzero(group == g).tolist() for g in range(n)]
 
 
 def load_case_study(*, seed: int = 2014) -> tuple[MediaData, bool]:
@@ -255,13 +273,10 @@ def load_case_study(*, seed: int = 2014) -> tuple[MediaData, bool]:
     return MediaData(frame, "sales", channels, controls), path is not None
 
 
-_TWO_MARKETS = "mmm_multidimensional_example.csv"
-
 TWO_MARKETS_URL = (
     "https://raw.githubusercontent.com/pymc-labs/pymc-marketing/"
-    f"e18505008cc9deedc66cfce374b110e9cc40fd92/data/{_TWO_MARKETS}"
+    "e18505008cc9deedc66cfce374b110e9cc40fd92/data/mmm_multidimensional_example.csv"
 )
-
 TWO_MARKETS_SHA256 = "0601b525aea96598afa81eb37e937e9235dcfe37d8b9a63f35a7e52fe5c164a9"
 
 
@@ -289,7 +304,6 @@ def load_market_panel(
     target: str = "sales",
     channels: Sequence[str],
     controls: Sequence[str] = (),
-    equal: bool = False,
 ) -> pd.DataFrame:
     """Read a panel of markets and check it, market by market; a ``DataError`` names the remedy.
 
@@ -297,8 +311,6 @@ def load_market_panel(
     ----------
     path, date, market, target, channels, controls : path, and str or sequence of str
         A file with a row a market and period, and its columns.
-    equal : bool
-        Whether to refuse markets whose first or last dates differ; a model must mask them.
 
     Returns
     -------
@@ -306,20 +318,7 @@ def load_market_panel(
         Those columns, by market and date.
     """
     channels, controls = _names(channels), _names(controls)
-    if not channels:
-        raise DataError("channels: none named; name at least one column of spend")
-    frame = take_columns(read_table(path), _roles(date, market, *channels, *controls, target))
-    frame[date] = parse_dates(frame, date)
-    frame[market] = text(frame, market)
-    check_unique(frame, (date, market))
-    spent = ("write 0 where nothing was spent", "set refunds to 0 or drop them")
-    rules = dict.fromkeys(channels, spent)
-    rules |= dict.fromkeys(controls, ("write 0 where there was none", None))
-    before = f"leave out weeks before a market's first {target}"
-    rules[target] = before, f"{target} must be 0 or more"
-    for name, (blank, negative) in rules.items():
-        frame[name] = numbers(frame, name, (date, market), blank=blank, negative=negative)
-    frame = frame.sort_values([market, date])
+    frame = _read(path, date, [market], channels, controls, target)
     names = frame[market].unique()
     if len(names) < 2:
         raise DataError(f"{market}: one market only ({names[0]}); use the model of one market")
@@ -335,8 +334,6 @@ def load_market_panel(
         "market{s} with fewer than 10 periods",
         "leave them out, or predict them as new markets",
     )
-    if equal:
-        refuse_unequal(spans, date)
     return frame.reset_index(drop=True)
 
 
@@ -385,7 +382,8 @@ def load_two_markets(*, seed: int = 2022) -> tuple[pd.DataFrame, bool]:
     tuple of (pandas.DataFrame, bool)
         159 weeks with ``date``, ``market``, ``x1``, ``x2``, ``event_1``, ``event_2``, ``sales``.
     """
-    path = find_published([_TWO_MARKETS], url=TWO_MARKETS_URL, sha256=TWO_MARKETS_SHA256)
+    name = TWO_MARKETS_URL.rpartition("/")[2]
+    path = find_published([name], url=TWO_MARKETS_URL, sha256=TWO_MARKETS_SHA256)
     if path is not None:
         frame = pd.read_csv(path, parse_dates=["date"])
         frame = frame.rename(columns={"geo": "market", "y": "sales"})

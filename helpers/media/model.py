@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import pymc as pm
 import xarray as xr
 from pymc.model.transform.optimization import freeze_dims_and_data
 from pymc_extras.prior import Prior
@@ -96,31 +94,6 @@ def spend_share_prior(data: MediaData) -> Prior:
     """
     share = xr.DataArray(data.shares, dims="channel", coords={"channel": data.channels})
     return Prior("HalfNormal", sigma=share, dims="channel")
-
-
-def sample_prior(mmm: MMM, *, draws: int, seed: int) -> xr.DataTree:
-    """Draw the parameters from their priors, in silence.
-
-    Parameters
-    ----------
-    mmm, draws, seed : pymc_marketing.mmm.MMM, int and int
-        A built model, how many draws, and what they are made from.
-
-    Returns
-    -------
-    xarray.DataTree
-        Group ``prior``; also kept as ``mmm.idata``.
-    """
-    logging.getLogger("pymc").setLevel(logging.WARNING)
-    drawn = pm.sample_prior_predictive(
-        draws,
-        model=mmm.model,
-        var_names=[variable.name for variable in mmm.model.free_RVs],
-        random_seed=seed,
-        compile_kwargs={"mode": "FAST_COMPILE"},  # in Python: compiling would take longer
-    )
-    mmm.idata = xr.DataTree.from_dict({"prior": drawn["prior"].to_dataset()})
-    return mmm.idata
 
 
 def fit_media_mix(mmm: MMM, *, target_accept: float = 0.95, **sizes: int) -> xr.DataTree:

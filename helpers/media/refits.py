@@ -175,7 +175,8 @@ class Refits:
         ``prior_scale`` is in shares of the largest target, the placebo's last. ``tests`` are in the
         table's units, ``delta_y`` *a period* once carry-over is complete; ``unit`` are sales of 1.
         """
-        largest = _largest(wide.spend)
+        largest = wide.spend.max(axis=0)
+        largest[largest == 0] = 1.0  # a channel without spend
         top = float(wide.y.max() if unit is None else unit)
         scale = wide.shares if prior_scale is None else np.array(prior_scale, float)
         scale[scale == 0] = scale[scale > 0].mean()  # an empty place needs a prior, too
@@ -226,8 +227,3 @@ class Refits:
         scales = arrays["target_scale"], arrays["channel_scale"]
         in_table = in_table_units(idata["posterior"].to_dataset(), *scales, l_max=self.l_max)
         return Refit(idata, in_table, wide, arrays["prior_scale"])
-
-
-def _largest(spend: np.ndarray) -> np.ndarray:
-    """Largest spend of each channel, 1 where there is none."""
-    return np.where(spend.max(axis=0) > 0, spend.max(axis=0), 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pymc as pm
 from malformed import good_media_frame
 from pymc_extras.prior import Prior
 
@@ -93,3 +94,15 @@ def config(data):
         "gamma_fourier": Prior("Laplace", mu=0, b=0.05, dims="fourier_mode"),
         "likelihood": LIKELIHOOD,
     }
+
+
+def sample_prior(mmm, draws, seed=1):
+    """Draws of the parameters, also kept as ``mmm.idata``."""
+    mmm.idata = pm.sample_prior_predictive(
+        draws,
+        model=mmm.model,
+        var_names=[variable.name for variable in mmm.model.free_RVs],
+        random_seed=seed,
+        compile_kwargs={"mode": "FAST_COMPILE"},  # compiling would take longer than the tests
+    )
+    return mmm.idata

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import xarray as xr
-from small_markets import config, media
+from small_markets import config, media, sample_prior
 
 from helpers.media.draws import mix_draws
-from helpers.media.model import build_media_mix, sample_prior
+from helpers.media.model import build_media_mix
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def split():
 def fitted(split):
     """The model with prior draws in place of a posterior: nothing here needs a fit."""
     mmm = build_media_mix(split[0], config(split[0]), l_max=4, yearly_modes=2)
-    prior = sample_prior(mmm, draws=12, seed=1)["prior"].to_dataset()
+    prior = sample_prior(mmm, 12)["prior"].to_dataset()
     data = {name: mmm.model[name] for name in ("channel_data", "control_data", "target_data")}
     constant = xr.Dataset(
         {name: (mmm.model.named_vars_to_dims[name], v.get_value()) for name, v in data.items()}

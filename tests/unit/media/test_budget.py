@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from helpers.media.budget import PlanResponse, kkt_table, optimal_plan
+from helpers.media.budget import PlanResponse, optimal_plan
 
 RESPONSE = "total_media_contribution_original_scale"
 
@@ -73,15 +73,12 @@ def test_the_librarys_optimiser_agrees_and_wants_one_periods_budget(fitted, draw
     np.testing.assert_allclose(library[0] - library[1], gain, rtol=1e-6)
 
 
-def test_kkt_tells_an_optimum_from_a_plan(draws, split):
+def test_an_optimum_beats_other_plans(draws, split):
     train, test = split
     plan = test.spend.mean(axis=0)
     for change in (0.05, 0.9):
         bounds = np.column_stack([(1 - change) * plan, (1 + change) * plan])
         response = PlanResponse(draws, len(test), history=train)
         best = optimal_plan(response, plan, bounds)
-        assert kkt_table(response, best, bounds, train.channels)["holds"].all()
-        assert not kkt_table(response, plan, bounds, train.channels)["holds"].all()
         worst = bounds.sum(axis=1) - best
         assert response.total(best).sum() > response.total(plan).sum() > response.total(worst).sum()
-        assert not kkt_table(response, worst, bounds, train.channels)["holds"].all()

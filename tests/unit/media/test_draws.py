@@ -13,15 +13,11 @@ import pytest
 import xarray as xr
 from pymc_extras.prior import Prior
 from scipy.stats import truncnorm
-from small_markets import config, media
+from small_markets import config, media, sample_prior
 
-from helpers.media.draws import MixDraws, mix_draws, run_together
-from helpers.media.load import MediaData
-from helpers.media.model import (
-    build_media_mix,
-    fit_media_mix,
-    sample_prior,
-)
+from helpers.media.draws import MixDraws, mix_draws
+from helpers.media.load import MediaData, run_together
+from helpers.media.model import build_media_mix, fit_media_mix
 from helpers.media.refits import Refits
 from helpers.media.simulate import simulate_media_mix
 from helpers.notebook.claims import mean_interval
@@ -99,7 +95,7 @@ def test_names_of_channels_are_never_the_models_own(split):
         both = []
         for named in (data, hostile):
             mmm = build_media_mix(named, config(named), l_max=4, yearly_modes=2)
-            sample_prior(mmm, draws=5, seed=1)
+            sample_prior(mmm, 5)
             both.append(mix_draws(mmm, "prior").parts(named))
         for plain, ours in zip(*both, strict=True):
             np.testing.assert_allclose(plain, ours)
@@ -138,7 +134,7 @@ def test_no_controls_and_no_season(split):
     mmm = build_media_mix(bare, config(bare), yearly_modes=0)
     names = {variable.name for variable in mmm.model.free_RVs}
     assert not names & {"gamma_control", "gamma_fourier"}
-    sample_prior(mmm, draws=5, seed=1)
+    sample_prior(mmm, 5)
     prior = mix_draws(mmm, "prior")
     assert prior.location(bare).shape == (5, 100)
     assert not prior.parts(bare).controls.any()

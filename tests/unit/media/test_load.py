@@ -20,6 +20,7 @@ from helpers.media.load import (
     load_market_panel,
     load_media,
     load_two_markets,
+    refuse_unequal,
 )
 from helpers.media.simulate import _HOLIDAYS, simulate_markets, simulate_media_mix
 
@@ -276,10 +277,9 @@ def test_malformed_panels_are_refused(case, tmp_path):
     assert message in str(error.value)
 
 
-def test_unequal_histories_are_told_market_by_market(tmp_path):
-    good_panel().to_csv(tmp_path / "panel.csv", index=False)
+def test_unequal_histories_are_told_market_by_market():
     with pytest.raises(DataError) as error:
-        load_market_panel(tmp_path / "panel.csv", channels=CHANNELS, equal=True)
+        refuse_unequal(histories(good_panel()))
     message = str(error.value)
     assert all(f"market 0{m} 2022-" in message for m in (1, 2, 3))
     assert "cut them to 2022-03-14 to 2022-07-25" in message
