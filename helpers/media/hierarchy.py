@@ -6,9 +6,9 @@ import json
 import logging
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import arviz as az
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -16,10 +16,11 @@ import pymc.dims as pmd
 import pytensor.tensor as pt
 import xarray as xr
 from matplotlib.figure import Figure
-from pymc_extras.deserialize import deserialize, register_deserialization
+from pymc_extras.deserialize import deserialize
 from pymc_extras.prior import Prior
 from pymc_marketing.mmm import MMM, GeometricAdstock, LogisticSaturation
 from pymc_marketing.serialization import serialization
+from pymc_marketing.special_priors import SpecialPrior
 from pytensor.xtensor import as_xtensor
 
 from helpers.data.columns import DataError, listed
@@ -43,214 +44,176 @@ HYPERPRIORS: dict[str, Any] = {
     "noise_sd": Prior("LogNormal", mu=-1.0, sigma=0.5),
 }
 
-_POOLING = ("partial", "complete", "no")
-_STRUCTURES = ("independent", "lkj")
-_KINDS = ("contribution", "roas", "marginal roas", "effect")
-_OURS = ("dims", "adstock", "saturation", "scaling", "link")
+_OURS = {"dims", "adstock", "saturation", "scaling", "link"}
+_POOLING = ("pooling_mode", "global_channels", "hyperprior_config", "correlation_structure")
 
 
-def _with(prior: Prior, dims=None, transform=None) -> Prior:
+def _with(prior: Prior, dims, transform=None) -> Prior:
     """A copy of a prior with these dims and this transform."""
     prior = deepcopy(prior)
     prior.dims, prior.transform = dims, transform
     return prior
 
 
-def _storable(cls) -> None:
-    """Teach ``MMM.save`` and ``MMM.load`` to write and read a prior."""
-
-    def to_dict(self):
-        values = {k: v.to_dict() if isinstance(v, Prior) else v for k, v in vars(self).items()}
-        return {cls.__name__: values}
-
-    def from_dict(data):
-        values = data[cls.__name__].items()
-        return cls(**{k: deserialize(v) if isinstance(v, dict) else v for k, v in values})
-
-    cls.to_dict, cls.from_dict = to_dict, staticmethod(from_dict)
-    serialization.register(cls)
-    # a prior inside another prior is read through the second registry
-    register_deserialization(lambda data: cls.__name__ in data, from_dict)
-
-
-@dataclass
-class _MarketPopulation:
+@serialization.register
+class _MarketPopulation(SpecialPrior):
     r"""Prior of positive effects, :math:`\log \beta_{mc} = \mu_c + \sigma_c z_{mc}`.
 
     With ``eta`` the z of a market are correlated, LKJ; channels in ``shared`` have one value.
     ``centered`` samples the logs themselves. A market not in the data gets its own draw.
     """
 
-    mean: Prior
-    sd: Prior
-    dims: Sequence[str]
-    shared: Sequence[str] = ()
-    eta: float | None = None
-    centered: bool = False
+    def _checks(self) -> None:  # a list comes back from a file as an array
+        self.parameters["shared"] = [str(name) for name in self.parameters["shared"]]
 
     def create_variable(self, name: str, xdist: bool = True):
         """Add the parameter to the model on the stack, its hyperparameters called after it."""
+        mean, sd, shared, eta = (self.parameters[k] for k in ("mean", "sd", "shared", "eta"))
         model = pm.modelcontext(None)
         channels = list(model.coords["channel"])
-        varying = [channel for channel in channels if channel not in self.shared]
+        varying = [channel for channel in channels if channel not in shared]
         columns, dims = [channels.index(channel) for channel in varying], (self.dims[0], "varying")
         model.add_coord("varying", varying)
-        mean = _with(self.mean, "channel").create_variable(f"{name}_mean", xdist=True).values
-        if self.eta is None:
-            sd = _with(self.sd, "varying").create_variable(f"{name}_sd", xdist=True)
-        if self.centered and self.eta is None:
+        mean = mean.create_variable(f"{name}_mean", xdist=True).values
+        centre = mean[columns]
+        if eta is None:
+            sd = sd.create_variable(f"{name}_sd", xdist=True)
+        if eta is None and self.centered:
             # of sd's shape: PyMC finds no starting point for a length that is known to be one
-            centre = as_xtensor(pt.zeros_like(sd.values) + mean[columns], dims=("varying",))
+            centre = as_xtensor(pt.zeros_like(sd.values) + centre, dims=("varying",))
             own = pmd.Normal(f"{name}_log", mu=centre, sigma=sd, dims=dims).values
         else:
-            own = pmd.Normal(f"{name}_z", mu=0, sigma=1, dims=dims).values
-            if self.eta is None:
-                own = mean[columns] + own * sd.values
+            z = pmd.Normal(f"{name}_z", mu=0, sigma=1, dims=dims).values
+            if eta is None:
+                own = centre + z * sd.values
             else:
-                sd = self.sd.pymc_distribution.dist(**self.sd.parameters, shape=len(varying))
+                sd = sd.pymc_distribution.dist(**sd.parameters, shape=len(varying))
                 cholesky, corr, _ = pm.LKJCholeskyCov(
-                    f"{name}_cov", n=len(varying), eta=self.eta, sd_dist=sd, store_in_trace=False
+                    f"{name}_cov", n=len(varying), eta=eta, sd_dist=sd, store_in_trace=False
                 )
                 pm.Deterministic(f"{name}_corr", corr)
-                own = mean[columns] + own @ cholesky.T
+                own = centre + z @ cholesky.T
         log = (pt.zeros((own.shape[0], len(channels))) + mean)[:, columns].set(own)
         return pmd.Deterministic(name, pmd.math.exp(as_xtensor(log, dims=self.dims)))
 
 
-@dataclass
-class _MaskedNormal:
+@serialization.register
+class _MaskedNormal(SpecialPrior):
     """Normal likelihood of markets with unequal histories: what was not observed does not count."""
 
-    sigma: Prior
-    first: Sequence[int]
-    stop: Sequence[int]
-    dims: Sequence[str]
     distribution = "Normal"  # for MMM: its mean is the target's
+
+    def _checks(self) -> None:
+        pass
+
+    def create_variable(self, name: str):
+        """Not a parameter."""
+        raise NotImplementedError
 
     def create_likelihood_variable(self, name: str, mu, observed, xdist: bool = True):
         """Add the likelihood of the scaled target to the model on the stack."""
         date, market = self.dims
-        sigma = self.sigma.create_variable(f"{name}_sigma", xdist=True)
-        first = pmd.Data("first_period", np.array(self.first), dims=(market,))
-        stop = pmd.Data("stop_period", np.array(self.stop), dims=(market,))
+        sigma = self._create_parameter("sigma", self.parameters["sigma"], name, xdist=True)
+        first, stop = (
+            pmd.Data(f"{end}_period", np.array(self.parameters[end]), dims=(market,))
+            for end in ("first", "stop")
+        )
         period = as_xtensor(pt.arange(mu.sizes[date]), dims=(date,))
         hidden = pmd.math.logical_or(period < first, period >= stop)
         # a model that predicts is given a target of zeros: then nothing is hidden
         hidden = pmd.math.logical_and(hidden, abs(observed).sum() > 0)
         mu = pmd.math.switch(hidden, observed, mu)
         sigma = pmd.math.switch(hidden, 1.0, sigma)
-        return pmd.Normal(name, mu=mu, sigma=sigma, observed=observed, dims=tuple(self.dims))
-
-
-_storable(_MarketPopulation)
-_storable(_MaskedNormal)
+        return pmd.Normal(name, mu=mu, sigma=sigma, observed=observed, dims=self.dims)
 
 
 def hierarchical_priors(
-    channels: Sequence[str],
+    channel_columns: Sequence[str],
+    hierarchy_column: str = "market",
     *,
-    market: str = "market",
     pooling_mode: Literal["partial", "complete", "no"] = "partial",
     global_channels: Sequence[str] = (),
+    hyperprior_config: dict[str, Any] | None = None,
     correlation_structure: Literal["independent", "lkj"] = "independent",
-    hyperpriors: dict[str, Any] | None = None,
+    periods: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> dict[str, Any]:
     """Priors of a panel MMM: effects pooled as asked, levels and noise always of each market.
 
     Parameters
     ----------
-    channels, market : sequence of str and str
-        All channels, in order, and the dim of the markets.
-    pooling_mode, global_channels, correlation_structure, hyperpriors : object
-        As for :class:`HierarchicalMMM`; the last are entries of :data:`HYPERPRIORS` to replace.
+    channel_columns, hierarchy_column, pooling_mode, global_channels : object
+        As for :class:`HierarchicalMMM`.
+    hyperprior_config, correlation_structure, periods : object
+        As well; for unequal histories, each market's first period, and the first after its last.
 
     Returns
     -------
     dict
-        Priors of the scaled target: ``effect``; ``carry_over`` and ``steepness``, one a channel
-        for all markets; ``level``; ``noise``; ``coefficients`` unless nothing is pooled.
+        Priors of the scaled target, and its likelihood, as ``MMM`` names them.
     """
-    hyper = HYPERPRIORS | (hyperpriors or {})
-    both = [market, "channel"]
+    hyper, market = HYPERPRIORS | (hyperprior_config or {}), hierarchy_column
     if pooling_mode == "no":
-        effect = _with(hyper["alone"], both, "exp")
-    elif pooling_mode == "complete" or len(global_channels) == len(channels):
+        effect = _with(hyper["alone"], (market, "channel"), "exp")
+    elif pooling_mode == "complete" or len(global_channels) == len(channel_columns):
         effect = _with(hyper["mean"], "channel", "exp")
     else:
         effect = _MarketPopulation(
-            hyper["mean"],
-            hyper["sd"],
-            dims=both,
-            shared=list(global_channels),
+            mean=_with(hyper["mean"], "channel"),
+            sd=_with(hyper["sd"], "varying"),
+            shared=global_channels,
             eta=hyper["eta"] if correlation_structure == "lkj" else None,
             centered=hyper["centered"],
+            dims=(market, "channel"),
         )
+    level, noise = (
+        Prior("Normal", mu=hyper[f"{k}_mean"], sigma=hyper[f"{k}_sd"], dims=market, transform="exp")
+        for k in ("level", "noise")
+    )
+    likelihood = Prior("Normal", sigma=noise, dims=("date", market))
+    if periods is not None:
+        first, stop = periods
+        likelihood = _MaskedNormal(sigma=noise, first=first, stop=stop, dims=("date", market))
     priors = {
-        "effect": effect,
-        "carry_over": Prior("Beta", alpha=1, beta=3, dims="channel"),
-        "steepness": Prior("Gamma", alpha=3, beta=1, dims="channel"),
+        "saturation_beta": effect,
+        "saturation_lam": Prior("Gamma", alpha=3, beta=1, dims="channel"),
+        "adstock_alpha": Prior("Beta", alpha=1, beta=3, dims="channel"),
+        "intercept": level,
+        "likelihood": likelihood,
     }
-    for name in ("level", "noise"):
-        mean, sd = hyper[f"{name}_mean"], hyper[f"{name}_sd"]
-        priors[name] = Prior("Normal", mu=mean, sigma=sd, dims=market, transform="exp")
     if pooling_mode != "no":
-        priors["coefficients"] = {
-            dim: Prior(
+        for name, dim in (("gamma_control", "control"), ("gamma_fourier", "fourier_mode")):
+            priors[name] = Prior(
                 "Normal",
                 mu=Prior("Normal", mu=0, sigma=1, dims=dim),
                 sigma=Prior("HalfNormal", sigma=0.5, dims=dim),
                 dims=(market, dim),
                 centered=False,
             )
-            for dim in ("control", "fourier_mode")
-        }
     return priors
 
 
 def hierarchical_mmm(
-    channels: Sequence[str],
-    priors: dict[str, Any],
-    *,
-    market: str = "market",
-    max_lag: int = 6,
-    periods: tuple[Sequence[int], Sequence[int]] | None = None,
-    model_config: dict[str, Any] | None = None,
-    **kwargs: Any,
+    priors: dict[str, Any], market: str = "market", max_lag: int = 6, **kwargs: Any
 ) -> MMM:
     """PyMC-Marketing's panel ``MMM`` with the priors of :func:`hierarchical_priors`, not built yet.
 
     Parameters
     ----------
-    channels, priors, market : sequence of str, dict and str
-        Columns of spend, what :func:`hierarchical_priors` returns, and the column of markets.
-    max_lag, periods : int, and pair of sequences of int, optional
-        Periods over which advertising acts; for unequal histories, each market's first period,
-        and the first one after its last.
-    model_config, **kwargs : dict and object
-        Priors to replace, as ``MMM`` names them, and what else ``MMM`` takes.
+    priors, market, max_lag : dict, str and int
+        What :func:`hierarchical_priors` returns; the column of markets; periods of adstock.
+    **kwargs
+        What ``MMM`` takes; entries of its ``model_config`` replace ``priors``.
 
     Returns
     -------
     MMM
         ``build_model(X, y)`` and ``fit(X, y)`` come next.
     """
-    dims = ["date", market]
-    if periods is None:
-        likelihood = Prior("Normal", sigma=priors["noise"], dims=dims)
-    else:
-        likelihood = _MaskedNormal(priors["noise"], *periods, dims=dims)
-    config = {"intercept": priors["level"], "likelihood": likelihood}
-    if "coefficients" in priors:
-        config["gamma_control"] = priors["coefficients"]["control"]
-        config["gamma_fourier"] = priors["coefficients"]["fourier_mode"]
     return MMM(
-        channel_columns=list(channels),
         dims=(market,),
-        adstock=GeometricAdstock(l_max=max_lag, priors={"alpha": priors["carry_over"]}),
-        saturation=LogisticSaturation(
-            priors={"lam": priors["steepness"], "beta": priors["effect"]}
-        ),
-        model_config=config | (model_config or {}),
+        adstock=GeometricAdstock(l_max=max_lag),
+        saturation=LogisticSaturation(),
+        model_config=priors | (kwargs.pop("model_config", None) or {}),
         **kwargs,
     )
 
@@ -284,26 +247,13 @@ def _one_of(name: str, value, known) -> None:
         raise ValueError(f"{name} = {value!r}: must be one of {', '.join(known)}")
 
 
-def _partition(channels, shared, own) -> tuple[list[str], list[str]]:
-    """Global and market-specific channels, each channel in one of them."""
-    _refuse_unknown(shared, channels, "channel", "global_channels: ")
-    _refuse_unknown(own, channels, "channel", "market_specific_channels: ")
-    if shared is None:
-        shared = [] if own is None else [c for c in channels if c not in own]
-    for channel in channels if own is not None else ():
-        if (channel in shared) == (channel in own):
-            where = "both global and market-specific" if channel in own else "neither"
-            raise ValueError(f"{channel!r} is {where}; put it into exactly one list")
-    return list(shared), [c for c in channels if c not in shared]
-
-
 class HierarchicalMMM:
     """Media mix model of several markets: a thin face over the ``MMM`` in ``model.mmm``.
 
     Parameters
     ----------
-    channel_columns, hierarchy_column, adstock_max_lag : list of str, str and int
-        Columns of spend and of markets, and periods over which advertising acts.
+    date_column, channel_columns, hierarchy_column, adstock_max_lag : str, list of str, str and int
+        Columns of dates, spend and markets, and periods over which advertising acts.
     pooling_mode, global_channels, market_specific_channels : str, and lists of str
         ``partial``, ``complete`` or ``no`` pooling of effects; if partial, channels with the same
         effect everywhere and with one in each market, of which one list gives the other.
@@ -327,41 +277,48 @@ class HierarchicalMMM:
         correlation_structure: Literal["independent", "lkj"] = "independent",
         **kwargs: Any,
     ):
+        channels, shared, own = list(channel_columns), global_channels, market_specific_channels
+        _refuse_unknown(shared, channels, "channel", "global_channels: ")
+        _refuse_unknown(own, channels, "channel", "market_specific_channels: ")
+        if shared is None:
+            shared = [c for c in channels if own is not None and c not in own]
+        if own is None:
+            own = [c for c in channels if c not in shared]
         self.date_column, self.hierarchy_column = date_column, hierarchy_column
-        self.channel_columns = list(channel_columns)
-        self.adstock_max_lag = adstock_max_lag
+        self.channel_columns, self.adstock_max_lag = channels, adstock_max_lag
         self.pooling_mode, self.correlation_structure = pooling_mode, correlation_structure
-        self.hyperprior_config = dict(hyperprior_config or {})
-        self.kwargs = kwargs
-        self.global_channels, self.market_specific_channels = _partition(
-            self.channel_columns, global_channels, market_specific_channels
-        )
+        self.global_channels, self.market_specific_channels = list(shared), list(own)
+        self.hyperprior_config, self.kwargs = dict(hyperprior_config or {}), kwargs
         self._check_arguments()
         self.mmm: MMM | None = None
 
     def _check_arguments(self) -> None:
-        channels, mode, lag = self.channel_columns, self.pooling_mode, self.adstock_max_lag
-        structure, n_own = self.correlation_structure, len(self.market_specific_channels)
-        _one_of("pooling_mode", mode, _POOLING)
-        _one_of("correlation_structure", structure, _STRUCTURES)
+        channels, lag, mode = self.channel_columns, self.adstock_max_lag, self.pooling_mode
+        shared, own = self.global_channels, self.market_specific_channels
+        _one_of("pooling_mode", mode, ("partial", "complete", "no"))
+        _one_of("correlation_structure", self.correlation_structure, ("independent", "lkj"))
         if not channels or len(set(channels)) < len(channels):
             raise ValueError(f"channel_columns = {channels}: name each channel once, at least one")
+        for channel in channels:
+            if (channel in shared) == (channel in own):
+                where = "both global and market-specific" if channel in own else "neither"
+                raise ValueError(f"{channel!r} is {where}; put it into exactly one list")
         if not (isinstance(lag, int) and lag >= 1):
             raise ValueError(f"adstock_max_lag = {lag!r}: must be 1 or more")
-        if structure == "lkj" and (mode != "partial" or n_own < 2):
+        if self.correlation_structure == "lkj" and (mode != "partial" or len(own) < 2):
             raise ValueError(
                 "correlation_structure = 'lkj': needs partial pooling and at least two "
-                f"market-specific channels, not {mode!r} with {n_own}"
+                f"market-specific channels, not {mode!r} with {len(own)}"
             )
-        if mode != "partial" and self.global_channels:
+        if mode != "partial" and shared:
             raise ValueError(
                 f"global_channels with pooling_mode = {mode!r}: "
                 "only partial pooling treats channels differently"
             )
-        for name in set(self.hyperprior_config) - set(HYPERPRIORS):
+        for name in self.hyperprior_config.keys() - HYPERPRIORS:
             known = ", ".join(HYPERPRIORS)
             raise ValueError(f"hyperprior_config: {name!r} is unknown (known: {known})")
-        for name in set(_OURS) & set(self.kwargs):
+        for name in _OURS & self.kwargs.keys():
             raise ValueError(f"{name}: HierarchicalMMM sets it; use MMM itself to choose it")
 
     @property
@@ -384,7 +341,7 @@ class HierarchicalMMM:
         _ = self.markets
         return {variable.name: variable.get_value() for variable in self.mmm.model.data_vars}
 
-    def _check_panel(self, X: pd.DataFrame, y) -> pd.DataFrame:
+    def _check_panel(self, X: pd.DataFrame, y: np.ndarray) -> pd.DataFrame:
         """First and last date of each market."""
         keys = [self.date_column, self.hierarchy_column]
         needed = [*keys, *self.channel_columns, *(self.kwargs.get("control_columns") or [])]
@@ -394,30 +351,24 @@ class HierarchicalMMM:
         if len(y) != len(X):
             raise DataError(f"y: {len(y)} values for {len(X)} rows of X")
         blank = [column for column in needed if X[column].isna().any()]
-        if blank or np.isnan(np.asarray(y, dtype=float)).any():
+        if blank or np.isnan(y).any():
             raise DataError(f"{blank[0] if blank else 'y'}: blank values; leave such rows out")
         if X.duplicated(keys).any():
             raise DataError(f"{', '.join(keys)}: repeated rows; one a period in each market")
         return histories(X, date=keys[0], market=keys[1])
 
-    def _build(self, X: pd.DataFrame, y, periods=None) -> MMM:
+    def _build(self, X: pd.DataFrame, y: np.ndarray, periods=None) -> MMM:
+        market, channels = self.hierarchy_column, self.channel_columns
+        pooling = {name: getattr(self, name) for name in _POOLING}
         mmm = hierarchical_mmm(
-            self.channel_columns,
-            hierarchical_priors(
-                self.channel_columns,
-                market=self.hierarchy_column,
-                pooling_mode=self.pooling_mode,
-                global_channels=self.global_channels,
-                correlation_structure=self.correlation_structure,
-                hyperpriors=self.hyperprior_config,
-            ),
+            hierarchical_priors(channels, market, **pooling, periods=periods),
+            market,
+            self.adstock_max_lag,
             date_column=self.date_column,
-            market=self.hierarchy_column,
-            max_lag=self.adstock_max_lag,
-            periods=periods,
+            channel_columns=channels,
             **self.kwargs,
         )
-        mmm.build_model(X, pd.Series(np.asarray(y, dtype=float), index=X.index))
+        mmm.build_model(X, pd.Series(y, index=X.index))
         mmm.add_original_scale_contribution_variable(["y"])
         return mmm
 
@@ -425,8 +376,8 @@ class HierarchicalMMM:
         self, X: pd.DataFrame, y: pd.Series | np.ndarray, *, unequal: str = "refuse"
     ) -> None:
         """Build ``self.mmm``; ``unequal="mask"`` admits markets with other first or last dates."""
-        if unequal not in ("refuse", "mask"):
-            raise ValueError(f"unequal = {unequal!r}: must be refuse or mask")
+        _one_of("unequal", unequal, ("refuse", "mask"))
+        y = np.asarray(y, dtype=float)
         spans = self._check_panel(X, y)
         if len(spans) < 2:
             raise DataError(
@@ -435,15 +386,16 @@ class HierarchicalMMM:
         if unequal == "refuse":
             refuse_unequal(spans, self.date_column)
         dates = np.sort(X[self.date_column].unique())
-        first, last = np.searchsorted(dates, spans["first"]), np.searchsorted(dates, spans["last"])
-        gaps = spans.index[(last + 1 - first) != spans["periods"]]
+        first = np.searchsorted(dates, spans["first"])
+        stop = np.searchsorted(dates, spans["last"], side="right")
+        gaps = spans.index[stop - first != spans["periods"]]
         if len(gaps):
             raise DataError(
                 f"{self.date_column}: gaps in {listed(gaps, 5)}; one row a period between a "
                 "market's first and last, with spend 0 where there was none"
             )
         equal = bool((spans["periods"] == len(dates)).all())
-        self.mmm = self._build(X, y, None if equal else (first.tolist(), (last + 1).tolist()))
+        self.mmm = self._build(X, y, None if equal else (first.tolist(), stop.tolist()))
 
     def fit(
         self, X: pd.DataFrame, y: pd.Series | np.ndarray, *, unequal: str = "refuse", **kwargs: Any
@@ -469,9 +421,8 @@ class HierarchicalMMM:
         what no spend exceeds in a period.
         """
         _refuse_unknown([channel], self.channel_columns, "channel")
-        _one_of("kind", kind, _KINDS)
-        posterior = self.idata["posterior"].to_dataset().sel(channel=channel)
-        posterior = posterior.stack(sample=("chain", "draw"))
+        _one_of("kind", kind, ("contribution", "roas", "marginal roas", "effect"))
+        posterior = az.extract(self.idata, keep_dataset=True).sel(channel=channel)
         effect = posterior["saturation_beta"] * float(self.mmm.scalers["_target"])
         if self.hierarchy_column not in effect.dims:
             effect = effect.expand_dims({self.hierarchy_column: self.markets})
@@ -479,18 +430,18 @@ class HierarchicalMMM:
         if kind == "effect":
             return effect
         column = self.channel_columns.index(channel)
-        spend = self.arrays["channel_data"][..., column]
-        alpha, lam = (
-            np.broadcast_to(posterior[name].to_numpy()[:, None], effect.shape)
-            for name in ("adstock_alpha", "saturation_lam")
-        )
+        arrays = self.arrays
+        spend = arrays["channel_data"][..., column]
+        curve = {
+            "alpha": posterior["adstock_alpha"].to_numpy()[:, None],
+            "lam": posterior["saturation_lam"].to_numpy()[:, None],
+            "beta": effect,
+            "l_max": self.adstock_max_lag,
+        }
 
         def total(factor):
-            pressure = factor * spend / self.arrays["channel_scale"][column]
-            weeks = media_contribution(
-                pressure, alpha=alpha, lam=lam, beta=effect, l_max=self.adstock_max_lag
-            )
-            return weeks.sum(axis=1)
+            pressure = factor * spend / arrays["channel_scale"][column]
+            return media_contribution(pressure, **curve).sum(axis=1)
 
         if kind == "contribution":
             return total(1)
@@ -504,8 +455,7 @@ class HierarchicalMMM:
         _refuse_unknown(markets, self.markets, "market")
         rows = mean_interval(self.effect_draws(channel, kind)).T
         frame = pd.DataFrame(rows, index=self.markets, columns=["mean", "lower", "upper"])
-        frame = frame.rename_axis(self.hierarchy_column)
-        return frame if markets is None else frame.loc[list(markets)]
+        return frame.rename_axis(self.hierarchy_column).loc[markets or self.markets]
 
     def plot_market_comparison(
         self,
@@ -521,27 +471,22 @@ class HierarchicalMMM:
 
         _refuse_unknown(markets, self.markets, "market")
         channels = channels or self.market_specific_channels or self.channel_columns
-        values = np.stack([self.effect_draws(c, kind) for c in channels])  # channel, draw, market
-        channel, _, in_market = np.indices(values.shape).reshape(3, -1)
-        frame = {
-            "value": values.ravel(),
-            "market": np.array(self.markets)[in_market],
-            "channel": np.array(channels)[channel],
+        frames = {
+            c: pd.DataFrame(self.effect_draws(c, kind), columns=self.markets) for c in channels
         }
+        draws = pd.concat(frames, names=["channel"])
         wrap, (width, height) = min(3, len(channels)), figsize
         height /= -(-len(channels) // wrap)  # of a panel
+        shape = {"col_wrap": wrap, "height": height, "aspect": width / height / wrap}
+        points = {"kind": "point", "linestyle": "none", "errorbar": ("pi", 100 * INTERVAL)}
         grid = sns.catplot(
-            pd.DataFrame(frame),
+            draws.melt(var_name="market", ignore_index=False).reset_index(),
             x="value",
             y="market",
             col="channel",
-            col_wrap=wrap,
             order=markets,
-            kind="point",
-            errorbar=("pi", 100 * INTERVAL),
-            linestyle="none",
-            height=height,
-            aspect=width / height / wrap,
+            **points,
+            **shape,
         )
         grid.set_titles("{col_name}")
         grid.set_axis_labels("", "")
@@ -565,24 +510,19 @@ class HierarchicalMMM:
             raise ValueError("pooling_mode = 'no' has no population to draw a new market from")
         if market_name in self.markets:
             raise ValueError(f"{market_name!r} was fitted; use mmm.sample_posterior_predictive")
-        market = self.hierarchy_column
-        X = X_new.assign(**{market: market_name})
-        nothing = np.zeros(len(X))
+        X, nothing = X_new.assign(**{self.hierarchy_column: market_name}), np.zeros(len(X_new))
         self._check_panel(X, nothing)
         mmm = self._build(X, nothing)
         for name in ("channel_scale", "target_scale"):
-            mmm.model[name].set_value(self.mmm.model[name].get_value())
+            mmm.model[name].set_value(self.arrays[name])
         posterior = self.idata["posterior"].to_dataset()
-        posterior = posterior.drop_dims([market, "date"])
+        posterior = posterior.drop_dims([self.hierarchy_column, "date"], errors="ignore")
+        posterior = posterior.stack(sample=("chain", "draw")).reset_index("sample", drop=True)
         rng = np.random.default_rng(random_seed)
-        shape = posterior.sizes["chain"], posterior.sizes["draw"]
-        chosen = np.unravel_index(rng.integers(np.prod(shape), size=n_samples), shape)
-        chain, draw = (xr.DataArray(index, dims="sample") for index in chosen)
-        draws = posterior.isel(chain=chain, draw=draw).drop_vars(["chain", "draw"])
-        draws = draws.rename(sample="draw").expand_dims("chain").transpose("chain", "draw", ...)
+        draws = posterior.isel(sample=rng.integers(posterior.sizes["sample"], size=n_samples))
         logging.getLogger("pymc").setLevel(logging.WARNING)  # else it lists what it draws
         drawn = pm.sample_posterior_predictive(
-            draws,
+            draws.expand_dims("chain").rename(sample="draw").transpose("chain", "draw", ...),
             model=mmm.model,
             var_names=["y_original_scale"],
             random_seed=int(rng.integers(2**31)),
@@ -590,15 +530,12 @@ class HierarchicalMMM:
             compile_kwargs={"mode": "FAST_COMPILE"},  # run once: to compile takes longest
         )
         y = drawn["posterior_predictive"]["y_original_scale"]
-        return y.isel({"chain": 0, market: 0}).transpose("draw", "date").to_numpy()
+        return y.squeeze().transpose("draw", "date").to_numpy()
 
     def save(self, path: str) -> None:
         """Write the fitted model to a ``.nc`` file, which ``MMM.load`` reads, too."""
-        ours = [
-            *("date_column", "channel_columns", "hierarchy_column", "adstock_max_lag"),
-            *("pooling_mode", "global_channels", "hyperprior_config", "correlation_structure"),
-        ]
-        settings = {name: getattr(self, name) for name in ours} | self.kwargs
+        columns = ("date_column", "channel_columns", "hierarchy_column", "adstock_max_lag")
+        settings = {name: getattr(self, name) for name in (*columns, *_POOLING)} | self.kwargs
         self.idata.attrs["hierarchy"] = json.dumps(settings, default=lambda one: one.to_dict())
         self.mmm.save(path)
 

@@ -186,7 +186,7 @@ def test_saved_and_loaded_with_nothing_lost(fitted, data, tmp_path):
     assert loaded.mmm.model_config["intercept"] == fitted.mmm.model_config["intercept"]
     assert (
         loaded.mmm.saturation.function_priors["beta"]
-        == hierarchical_priors(CHANNELS, global_channels=["radio"])["effect"]
+        == hierarchical_priors(CHANNELS, global_channels=["radio"])["saturation_beta"]
     )
     point = fitted.mmm.model.initial_point()
     one, two = (m.mmm.model.compile_logp(mode="FAST_COMPILE")(point) for m in (fitted, loaded))
@@ -280,7 +280,7 @@ def test_unfit_data_are_refused_before_sampling(data):
         with pytest.raises(DataError) as error:
             model.build_model(frame, target, **more)
         assert message in str(error.value)
-    with pytest.raises(ValueError, match="must be refuse or mask"):
+    with pytest.raises(ValueError, match="unequal = 'fill': must be one of refuse, mask"):
         model.build_model(X, y, unequal="fill")
     with pytest.raises(RuntimeError, match="not built"):
         _ = model.markets
@@ -315,12 +315,14 @@ def test_alone_has_the_spread_that_a_population_gives_to_one_market():
 @pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("dims", [("market",), ("market", "channel")])
 def test_markets_differ_by_the_populations_sd(dims, centered):
-    hyper = Prior("Normal"), Prior("Gamma", alpha=2, beta=4)
+    mean, sd = Prior("Normal"), Prior("Gamma", alpha=2, beta=4)
     if len(dims) == 2:
-        prior = _MarketPopulation(*hyper, dims=dims, centered=centered)
+        mean.dims, sd.dims = "channel", "varying"
+        prior = _MarketPopulation(
+            mean=mean, sd=sd, shared=[], eta=None, dims=dims, centered=centered
+        )
         names = ("beta", "beta_mean", "beta_sd")
     else:  # as levels and noise have it
-        mean, sd = hyper
         prior = Prior("Normal", mu=mean, sigma=sd, dims=dims, transform="exp", centered=centered)
         names = ("beta", "beta_raw_mu", "beta_raw_sigma")
     with pm.Model(coords={"market": range(50), "channel": ["tv", "radio"]}) as model:
@@ -333,11 +335,11 @@ def test_markets_differ_by_the_populations_sd(dims, centered):
 
 def test_lkj_correlates_the_channels_that_vary():
     prior = _MarketPopulation(
-        Prior("Normal"),
-        Prior("HalfNormal"),
-        dims=("market", "channel"),
+        mean=Prior("Normal", dims="channel"),
+        sd=Prior("HalfNormal"),
         shared=["radio"],
         eta=1.0,
+        dims=("market", "channel"),
     )
     coords = {"market": ["A", "B"], "channel": ["tv", "radio", "online"]}
     drawn = sample_prior(prior, coords=coords, xdist=True, draws=400, random_seed=1)
@@ -358,7 +360,7 @@ COORDS = {"market": ["A", "B", "C"], "channel": CHANNELS}
 
 def posterior_of_effects(error, **kwargs):
     """Log effects (draws, markets, channels) where each was measured with this error."""
-    prior = hierarchical_priors(CHANNELS, **kwargs)["effect"]
+    prior = hierarchical_priors(CHANNELS, **kwargs)["saturation_beta"]
     with pm.Model(coords=COORDS) as model:
         effect = prior.create_variable("effect", xdist=True)
         measured = xr.DataArray(MEASURED, dims=DIMS)
@@ -385,7 +387,7 @@ DRIVEN = {
 @pytest.mark.parametrize("limit", DRIVEN)
 def test_complete_and_no_pooling_are_limits_of_partial_pooling(limit):
     error = 0.3
-    partial, posterior = posterior_of_effects(error, hyperpriors=DRIVEN[limit])
+    partial, posterior = posterior_of_effects(error, hyperprior_config=DRIVEN[limit])
     other, _ = posterior_of_effects(error, pooling_mode=limit)
     mcse = np.hypot(*(az.mcse(one.rename("x").to_dataset())["x"] for one in (partial, other)))
     assert mcse.max() < 0.03
@@ -406,7 +408,7 @@ def test_complete_and_no_pooling_are_limits_of_partial_pooling(limit):
 
 
 def test_the_pooling_factor_goes_to_zero_with_the_error():
-    partial, posterior = posterior_of_effects(0.01, hyperpriors=DRIVEN["no"])
+    partial, posterior = posterior_of_effects(0.01, hyperprior_config=DRIVEN["no"])
     deviation = (partial - posterior["effect_mean"]).stack(sample=("chain", "draw"))
     for channel in CHANNELS:
         draws = deviation.sel(channel=channel).transpose("sample", "market").to_numpy()
