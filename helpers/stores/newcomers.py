@@ -7,19 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from helpers.data.columns import DataError
 from helpers.notebook.claims import NotConverged
-from helpers.stores.cells import Cells, calendar_contrasts, count_cells, drop_untold
+from helpers.stores.cells import Cells, calendar_contrasts, count_cells
 from helpers.stores.load import StorePanel
 from helpers.stores.posterior import _expand, _start, _times, newton
 
 #: Known weeks that get an effect of their own; older ones share the store's level.
 _RECENT_WEEKS = 6
-
 _PRIOR_STORES, _PRIOR_SD = 5.0, 0.1
-
 _REACH = 2.0  # longest Newton step of a coefficient
-
 _AT_REST = 0.1  # standard deviations by which the end of a search may still move
 
 
@@ -83,57 +79,6 @@ def store_contrasts(panel: StorePanel) -> np.ndarray:
         seen.add(stem)
     constant = np.ones((len(panel.stores), 1))
     return np.concatenate([constant, panel.attributes[kept].to_numpy(float)], axis=1)
-
-
-def with_a_past(panel: StorePanel, *, n_ahead: int, n_days: int = 28) -> StorePanel:
-    """Keep a reader's stores that have a past, and the features of which they tell.
-
-    Parameters
-    ----------
-    panel, n_ahead, n_days : StorePanel, int and int
-        The chain; days to predict; open days before them that make a past.
-
-    Returns
-    -------
-    StorePanel
-        Stores of which others can learn, and on which forecasts can be tried.
-    """
-    sold = np.isfinite(panel.sales[:, : panel.dates.size - n_ahead]).sum(axis=1)
-    return drop_untold(panel).take(np.flatnonzero(sold >= n_days))
-
-
-def split_chain(
-    panel: StorePanel, *, n_new: int, n_ahead: int
-) -> tuple[StorePanel, StorePanel, int]:
-    """Hold out the last stores and the last days.
-
-    Parameters
-    ----------
-    panel, n_new, n_ahead : StorePanel, int and int
-        The chain; stores to treat as new, and days to predict. Too little data is a DataError.
-
-    Returns
-    -------
-    tuple of StorePanel, StorePanel and int
-        Stores that stay, up to today; new stores, all days; position of the first day to predict.
-    """
-    n_old, today = len(panel.stores) - n_new, panel.dates.size - n_ahead
-    if n_old < 20:
-        raise DataError(
-            f"store: {n_old} with a past besides the {n_new} that count as new; at least 20 are "
-            "needed: add stores, or longer pasts"
-        )
-    if today < 90:
-        raise DataError(f"date: {today} days before the {n_ahead} to predict; 90 are needed")
-    sold = np.isfinite(panel.sales[:n_old, :today]).sum(1)
-    old = panel.take(np.flatnonzero(sold >= 14), slice(today))
-    if len(old.stores) < 20:
-        raise DataError("store: fewer than 20 have 14 open days before the days to predict")
-    new = panel.take(slice(n_old, None))
-    for days, name in ((slice(today), "before"), (slice(today, None), "among")):
-        if not np.isfinite(new.sales[:, days]).any():
-            raise DataError(f"sales: the new stores have none {name} the days to predict")
-    return old, new, today
 
 
 def _cells(panel: StorePanel, contrasts: np.ndarray, dispersion: float | None = None) -> Cells:

@@ -8,6 +8,8 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import nbinom
 
+from helpers.bookmaking.book import read_notebook
+from helpers.bookmaking.cli import CHECKOUT
 from helpers.data.columns import DataError
 from helpers.notebook.claims import NotConverged
 from helpers.stores import newcomers
@@ -19,7 +21,6 @@ from helpers.stores.newcomers import (
     meet_stores,
     predict_sales,
     share_effects,
-    split_chain,
     store_contrasts,
     week_of,
 )
@@ -143,6 +144,15 @@ def test_shared_effects_leave_the_level_or_nothing(chain, old, new):
     assert np.ptp(level.centre[:, 0]) > 0.3
     assert np.ptp(level.centre[:, effects], axis=0).max() < 0.01
     np.testing.assert_allclose(nothing.covariance[:, 0, 0], 0, atol=1e-6)
+
+
+def split_chain(*args, **options):
+    """The function of the chapter on new stores."""
+    chapter = CHECKOUT / "notebooks" / "stores" / "new-stores.ipynb"
+    (source,) = (c.source for c in read_notebook(chapter).cells if "def split_chain" in c.source)
+    names = {"np": np, "DataError": DataError}
+    exec(source, names)
+    return names["split_chain"](*args, **options)
 
 
 def test_bad_splits_are_refused(panel):
