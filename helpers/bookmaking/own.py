@@ -468,14 +468,17 @@ def about_time(frame: pd.DataFrame) -> list[str]:
         return ["  no column of dates"]
     date, few = dates[0], frame.nunique() < len(frame) / 5
     others = [name for name in frame if name != date and few[name]]
-    choices = (list(keys) for n in range(3) for keys in combinations(others, n))
-    groups = next((keys for keys in choices if not frame.duplicated([date, *keys]).any()), [])
+    choices = [list(keys) for n in range(3) for keys in combinations(others, n)]
+    repeats = [int(frame.duplicated([date, *keys]).sum()) for keys in choices]
+    groups = choices[repeats.index(min(repeats))]
     ordered = frame.sort_values([*groups, date])
     steps = (ordered.groupby(groups)[date] if groups else ordered[date]).diff().dt.days.dropna()
+    steps = steps[steps > 0]
     if steps.empty:
         return []
     usual = int(steps.mode()[0])
     gaps = int((steps > usual).sum())
     each = f", for each {' and '.join(groups)}" if groups else ""
     step = "day" if usual == 1 else f"{usual} days"
-    return [f"  a row every {step}{each}, {gaps or 'no'} gap{'s' * (gaps != 1)}"]
+    repeated = f", {min(repeats):,} repeated" if min(repeats) else ""
+    return [f"  a row every {step}{each}, {gaps or 'no'} gap{'s' * (gaps != 1)}{repeated}"]

@@ -202,7 +202,11 @@ def test_check_says_what_fits_and_what_is_missing(tmp_path, capsys):
     assert "date: dates, 20" in shown and "market: 6 different: " in shown
     assert "a row every 7 days, for each market, 1 gap\n" in shown
     assert "\x1b" not in shown
-    frame.drop(columns="\x1b[2Jodd").to_csv(path, index=False)
+    frame = frame.drop(columns="\x1b[2Jodd")
+    pd.concat([frame, frame.iloc[[3]]]).to_csv(path, index=False)
+    assert main(["check", str(path)]) == 0
+    assert "a row every 7 days, for each market, no gaps, 1 repeated\n" in capsys.readouterr().out
+    frame.to_csv(path, index=False)
     assert main(["check", str(path)]) == 0
     shown = capsys.readouterr().out
     fits = shown.split("It fits")[1].split("For")[0]
