@@ -34,22 +34,6 @@ _STORE_AXIS = {"h": 1, "calendar": None} | {
 _EMPTY = {"coef_z_scale": 1.0, "dispersion_z_scale": 0.1}
 
 
-def store_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Put devices in a row, over which the stores are divided.
-
-    Parameters
-    ----------
-    devices : sequence of jax.Device, optional
-        By default all, those of other processes too.
-
-    Returns
-    -------
-    jax.sharding.Mesh
-        One axis, ``stores``; the compiler places the operations ("auto"), as NumPyro needs.
-    """
-    return Mesh(np.array(devices or jax.devices()), ("stores",), axis_types=(AxisType.Auto,))
-
-
 def pad_stores(values: Mapping[str, np.ndarray], multiple: int) -> dict[str, np.ndarray]:
     """Append stores without a day, so that devices get equal numbers of stores.
 
@@ -85,20 +69,25 @@ def _take_stores(values: Mapping[str, np.ndarray], stores: slice) -> dict[str, n
     return part
 
 
-def shard_stores(values: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+def shard_stores(
+    values: Mapping[str, np.ndarray], devices: Sequence[jax.Device] | None = None
+) -> dict[str, jax.Array]:
     """Lay this process's stores on its devices; what all stores share goes to each.
 
     Parameters
     ----------
-    values, mesh : mapping of str to array, and jax.sharding.Mesh
-        This process's stores, padded, and the devices of all processes (:func:`store_mesh`).
+    values, devices : mapping of str to array, and sequence of jax.Device, optional
+        This process's stores, padded; by default all devices, those of other processes too.
 
     Returns
     -------
     dict of jax.Array
         Arrays of all stores of all processes.
     """
-    own = len(mesh.local_devices)
+    devices = devices or jax.devices()
+    own = sum(device.process_index == jax.process_index() for device in devices)
+    # the compiler places the operations, as NumPyro needs
+    mesh = Mesh(np.array(devices), ("stores",), axis_types=(AxisType.Auto,))
     laid = {}
     for name, value in values.items():
         axis = _STORE_AXIS.get(name, 0)
@@ -136,12 +125,11 @@ def fit_part(
     """
     if processes > 1:
         jax.distributed.initialize(coordinator, processes, process)
-    mesh = store_mesh()
     with np.load(part) as file:
         values = {name: file[name] for name in file.files}
     start = {name[6:]: values.pop(name) for name in list(values) if name.startswith("start/")}
-    cells = shard_stores(values, mesh)
-    return run_svi(collapsed_model, mean_field, cells, start=shard_stores(start, mesh), **options)
+    cells, start = shard_stores(values), shard_stores(start)
+    return run_svi(collapsed_model, mean_field, cells, start=start, **options)
 
 
 @dataclass(frozen=True)

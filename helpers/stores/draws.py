@@ -35,26 +35,8 @@ def pattern_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:
     return np.exp(coef[..., :n_calendar] @ panel.calendar.to_numpy().T + constant)
 
 
-def shape_and_rate(
-    mean: np.ndarray, dispersion: np.ndarray, family: Family
-) -> tuple[np.ndarray, np.ndarray]:
-    r"""Shape and rate of the gamma that a Poisson's mean is drawn from.
-
-    Parameters
-    ----------
-    mean, dispersion, family : array, array and {"nb1", "nb2"}
-        Mean :math:`\mu`, log dispersion :math:`d`, and the distribution of sales.
-
-    Returns
-    -------
-    tuple of array
-        NB1: :math:`\mu e^{-d}` and :math:`e^{-d}`. NB2: :math:`e^d` and :math:`e^d / \mu`.
-
-    Examples
-    --------
-    >>> shape_and_rate(np.array(8.0), np.log(2.0), "nb1")
-    (np.float64(4.0), np.float64(0.5))
-    """
+def _shape_and_rate(mean, dispersion, family: Family) -> tuple[np.ndarray, np.ndarray]:
+    """Shape and rate of the gamma that a Poisson's mean is drawn from."""
     if family == "nb1":
         rate = np.exp(-dispersion)
         return mean * rate, rate + 0 * mean
@@ -81,7 +63,8 @@ def score_days(
     -------
     pandas.DataFrame
         By store and day: ``sales``, ``mean``, ``log_score`` (nats, high is good), ``crps`` (sales,
-        low is good), ``pit`` (randomised), and bounds of equal-tailed intervals.
+        low is good), ``pit`` (randomised), ``in50`` and ``in90`` (whether equal-tailed intervals,
+        the inner and the book's, hold the sales).
     """
     keep = np.isfinite(panel.sales)
     if days is not None:
@@ -97,32 +80,15 @@ def score_days(
         s, t = store[first : first + step], day[first : first + step]
         y = panel.sales[s, t].astype(float)
         mean = means[:, s, panel.pattern[s, t]]
-        shape, rate = shape_and_rate(mean, dispersion[:, s], family)
+        shape, rate = _shape_and_rate(mean, dispersion[:, s], family)
         log_p = gammaln(shape + y) - gammaln(shape) - gammaln(y + 1)
         log_p += -shape * np.log1p(1 / rate) - y * np.log1p(rate)
         below = nbinom.cdf(y - 1, shape, rate / (1 + rate)).mean(0)
         sampled = rng.poisson(rng.gamma(shape) / rate).astype(np.float32)
-        bounds = np.quantile(sampled, [0.25, 0.75, tail, 1 - tail], axis=0)
+        low, high, lowest, highest = np.quantile(sampled, [0.25, 0.75, tail, 1 - tail], axis=0)
         log_score = logsumexp(log_p, axis=0) - np.log(len(coef))
         row = {"store": s, "day": t, "sales": y, "mean": mean.mean(0), "log_score": log_score}
         row |= {"crps": crps(sampled, y), "pit": below + rng.random(y.size) * np.exp(log_score)}
-        row |= dict(zip(("low50", "high50", "low90", "high90"), bounds, strict=True))
+        row |= {"in50": (low <= y) & (y <= high), "in90": (lowest <= y) & (y <= highest)}
         parts.append(pd.DataFrame(row))
     return pd.concat(parts, ignore_index=True)
-
-
-def coverage(scores: pd.DataFrame) -> dict[str, float]:
-    """Share of days inside the intervals.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        As :func:`score_days` returns it.
-
-    Returns
-    -------
-    dict of float
-        For ``"50"`` and ``"90"``, the inner interval and the book's.
-    """
-    y = scores["sales"]
-    return {k: float(y.between(scores[f"low{k}"], scores[f"high{k}"]).mean()) for k in ("50", "90")}

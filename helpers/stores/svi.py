@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from helpers.stores.cells import ARRAYS, Cells
-from helpers.stores.model import Params, _log_likelihood, handlers, numpyro
+from helpers.stores.model import Params, _log_likelihood, numpyro
 from helpers.stores.posterior import Structured, fit_mean_field, priors
 
 with warnings.catch_warnings():
@@ -57,25 +57,6 @@ class Fit:
     losses: np.ndarray
 
 
-def _check_guide(model: Callable, guide: Callable, *data: Any) -> None:
-    """Refuse a guide whose sites or shapes are not the model's, which NumPyro does not."""
-
-    def sites(program):
-        seeded = handlers.seed(program, jax.random.PRNGKey(0))
-        trace = handlers.trace(seeded).get_trace(*data).items()
-        return {k: s["value"] for k, s in trace if s["type"] == "sample" and not s["is_observed"]}
-
-    wanted, given = (jax.eval_shape(partial(sites, program)) for program in (model, guide))
-    for name in wanted | given:
-        if name not in given:
-            raise ValueError(f"guide: site {name} is missing")
-        if name not in wanted:
-            raise ValueError(f"guide: site {name} is not in the model")
-        if given[name].shape != wanted[name].shape:
-            shapes = f"{given[name].shape}, in the model {wanted[name].shape}"
-            raise ValueError(f"guide: site {name} has shape {shapes}")
-
-
 def run_svi(
     model: Callable,
     guide: Callable,
@@ -114,7 +95,6 @@ def run_svi(
     """
     if min(steps, chunk) < 1:
         raise ValueError(f"steps={steps}, chunk={chunk}: at least 1 each")
-    _check_guide(model, guide, *data)
     svi = SVI(model, guide, numpyro.optim.Adam(rate), loss or TraceMeanField_ELBO())
     update = svi.stable_update if stable else svi.update
     # an argument, not a constant of the program: it may be laid over devices as the data are
@@ -138,7 +118,9 @@ def run_svi(
         state, losses, done = _resume(path, state, identity)
     while done < steps:
         length = min(chunk, steps - done)
-        state, part = advance(state, length, *data)
+        with warnings.catch_warnings():  # a site that only model or guide has is an error
+            warnings.filterwarnings("error", "Found (non-auxiliary )?vars")
+            state, part = advance(state, length, *data)
         losses.append(np.asarray(part))
         done += length
         if not stable and not np.isfinite(losses[-1]).all():
@@ -303,27 +285,24 @@ def sample_nuts(
     size, n_stores = fit.mean.size, len(fit.beta)
     with jax.enable_x64(True):
         density = whitened_log_density(fit)
+
+        def parameters(w, e):
+            found = density(w, e)[1]
+            beta = found.pop("beta")
+            return found | {"coef": beta[:, :-1], "dispersion": beta[:, -1]}
+
         kernel = NUTS(
             potential_fn=lambda q: -density(q["w"], q["e"])[0],
             target_accept_prob=target_accept,
             max_tree_depth=5,  # once around a standard normal
         )
         sizes = {"num_warmup": tune, "num_samples": draws, "num_chains": chains}
-        mcmc = MCMC(kernel, **sizes, chain_method="sequential", progress_bar=False)
+        options = {"chain_method": "sequential", "progress_bar": False}
+        mcmc = MCMC(kernel, postprocess_fn=lambda q: parameters(**q), **sizes, **options)
         rng = np.random.default_rng(seed)
         shapes = {"w": (2 * size,), "e": (n_stores, size)}
         many = () if chains == 1 else (chains,)
         start = {k: jnp.asarray(rng.standard_normal((*many, *s))) for k, s in shapes.items()}
         extra = ("diverging", "num_steps")
         mcmc.run(jax.random.PRNGKey(seed), init_params=start, extra_fields=extra)
-        back = jax.jit(lambda q: jax.lax.map(lambda one: density(one["w"], one["e"])[1], q))
-        values = {
-            name: np.asarray(value).reshape(chains, draws, *value.shape[1:])
-            for name, value in back(mcmc.get_samples()).items()
-        }
-        found = mcmc.get_extra_fields(group_by_chain=True)
-        stats = {name: np.asarray(found[name]) for name in extra}
-    beta = values.pop("beta")
-    posterior = values | {"coef": beta[..., :-1], "dispersion": beta[..., -1]}
-    stats["n_steps"] = stats.pop("num_steps")
-    return az.from_dict({"posterior": posterior, "sample_stats": stats})
+        return az.from_numpyro(mcmc)

@@ -15,7 +15,6 @@ from helpers.stores.devices import (
     pad_stores,
     shard_stores,
     start_processes,
-    store_mesh,
 )
 from helpers.stores.load import as_store_panel
 from helpers.stores.model import collapsed_model, mean_field
@@ -105,12 +104,10 @@ def test_parts_put_together_are_the_whole(stores):
 
 
 def test_devices_need_equal_numbers_of_stores(stores):
-    class TwoDevices:
-        local_devices = (None, None)
-
     with pytest.raises(ValueError, match="n: 9 stores on 2 devices; see pad_stores"):
-        shard_stores(_take_stores(stores[0], slice(9)), TwoDevices())
+        shard_stores(_take_stores(stores[0], slice(9)), 2 * jax.local_devices()[:1])
 
 
-def test_a_mesh_has_all_devices():
-    assert store_mesh().shape == {"stores": jax.device_count()}
+def test_stores_lie_on_all_devices(stores):
+    laid = shard_stores(pad_stores(stores[0], jax.device_count()))
+    assert laid["n"].sharding.mesh.shape == {"stores": jax.device_count()}

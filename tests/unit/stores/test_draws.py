@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers.stores.draws import coverage, pattern_means, score_days
+from helpers.stores.draws import _shape_and_rate, pattern_means, score_days
 from helpers.stores.load import as_store_panel
 from helpers.stores.simulate import simulate_stores
 
@@ -36,9 +36,16 @@ def test_scores_of_the_true_model_are_calibrated(market, panel):
     }
     scores = score_days(panel, draws, family="nb1", seed=1)
     assert len(scores) == np.isfinite(panel.sales).sum()
-    held = coverage(scores)
-    assert held["50"] == pytest.approx(0.5, abs=0.03)
-    assert held["90"] == pytest.approx(0.88, abs=0.03)  # 60 draws: a little narrow
+    assert scores["in50"].mean() == pytest.approx(0.5, abs=0.03)
+    assert scores["in90"].mean() == pytest.approx(0.88, abs=0.03)  # 60 draws: a little narrow
     assert np.histogram(scores["pit"], 5)[0] == pytest.approx(np.full(5, len(scores) / 5), rel=0.1)
     shifted = score_days(panel, draws | {"coef": draws["coef"] + 0.02}, family="nb1", seed=1)
     assert shifted["log_score"].mean() < scores["log_score"].mean()
+
+
+def test_shape_and_rate_give_a_mean_and_a_variance():
+    mean, d = np.array([8.0, 20.0]), np.log(2.0)
+    for family, variance in (("nb1", mean * 3), ("nb2", mean + mean**2 / 2)):
+        shape, rate = _shape_and_rate(mean, d, family)
+        np.testing.assert_allclose(shape / rate, mean)
+        np.testing.assert_allclose(mean + shape / rate**2, variance)
