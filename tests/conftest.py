@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from colab import colab_session, make_release
+from colab import furnished_session, make_release
 
 from helpers.bookmaking.book import Book
 from helpers.bookmaking.cli import CHECKOUT
@@ -40,12 +40,17 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def smoke_results(book: Book, release: Path, request: pytest.FixtureRequest) -> dict[str, Result]:
+def smoke_results(
+    book: Book,
+    release: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Result]:
     """Every chapter executed with small draws, side by side, by name.
 
-    Each runs as on Colab: alone in an empty directory, in an environment without the book.
+    Each runs as on Colab after its first cell: alone in an empty directory, without a checkout.
     """
-    prepare = colab_session(release)
+    prepare = furnished_session(release, tmp_path_factory.mktemp("session"))
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled(), only_build(book):
         print()

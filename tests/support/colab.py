@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -89,5 +90,23 @@ def colab_session(release: Path) -> Callable[[Path], dict[str, str]]:
             "PIP_ROOT_USER_ACTION": "ignore",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
+
+    return colab
+
+
+def furnished_session(release: Path, directory: Path) -> Callable[[Path], dict[str, str]]:
+    """Return what lends each notebook one session in which the release is installed.
+
+    Notebooks share their first cell, and its own tests run it: fifteen installations say no more.
+    """
+    variables = colab_session(release)(directory)
+    python = directory / "colab" / "bin" / Path(sys.executable).name
+    book = f"bayesian-market-models[colab] @ git+{REPOSITORY}@v{VERSION}"
+    command = [python, "-m", "pip", "install", "--quiet", book]
+    subprocess.run(command, env={**os.environ, **variables}, check=True)
+    next(directory.glob("colab/lib/python*/site-packages/colab.pth")).unlink()
+
+    def colab(_: Path) -> dict[str, str]:
+        return variables
 
     return colab
