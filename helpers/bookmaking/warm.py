@@ -13,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
-import nutpie
-
 import helpers
+from helpers.inference.sampling import compile_model
 
 ROOMS = Path(helpers.__file__).parent.glob("*/warm.py")
 PARTS = sorted(path.parent.name for path in ROOMS if path.parent.name != "bookmaking")
@@ -31,7 +30,7 @@ def main() -> None:
     rooms = (import_module(f"helpers.{part}.warm") for part in PARTS)
     models = {name: build for room in rooms for name, build in room.MODELS.items()}
     for name in sys.argv[1:]:
-        nutpie.compile_pymc_model(models[name](), backend="numba")
+        compile_model(models[name]())
     if not sys.argv[1:]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(_compile_apart, models))
