@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 import helpers
-from helpers.inference.sampling import compile_model
+from helpers.inference.sampling import compile_for_nutpie
 
 ROOMS = Path(helpers.__file__).parent.glob("*/warm.py")
 PARTS = sorted(path.parent.name for path in ROOMS if path.parent.name != "bookmaking")
@@ -30,7 +30,7 @@ def main() -> None:
     rooms = (import_module(f"helpers.{part}.warm") for part in PARTS)
     models = {name: build for room in rooms for name, build in room.MODELS.items()}
     for name in sys.argv[1:]:
-        compile_model(models[name]())
+        compile_for_nutpie(models[name]())
     if not sys.argv[1:]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(_compile_apart, models))

@@ -45,7 +45,7 @@ def _product(op, node, **kwargs):
     return product, 1000  # unlike PyTensor's versions: caches may hold both
 
 
-def compile_model(
+def compile_for_nutpie(
     model: pm.Model, *, backend: str = "numba", names: Sequence[str] | None = None
 ) -> nutpie.compile_pymc.CompiledPyMCModel:
     """Compile a model for nutpie, which then draws the variables named, or all."""
@@ -178,7 +178,7 @@ def _compiled(build, data, backend, prefix="data_", names=None):
     """Compiled model with this data: numba's is kept, as each would take hundreds of megabytes."""
     key = _key(build, data, names)
     if key not in _kept:
-        compiled = compile_model(build(data), backend=backend, names=names)
+        compiled = compile_for_nutpie(build(data), backend=backend, names=names)
         if backend == "jax":  # compiles the data in
             return compiled
         used = {variable.name for variable in compiled.shared_var_keys}

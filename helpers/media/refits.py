@@ -14,7 +14,7 @@ import pymc as pm
 import pymc.dims as pmd
 import xarray as xr
 
-from helpers.inference.sampling import compile_model
+from helpers.inference.sampling import compile_for_nutpie
 from helpers.media.draws import MixDraws, in_table_units
 from helpers.media.load import MediaData
 from helpers.media.model import PARAMETERS, build_media_mix
@@ -137,7 +137,7 @@ class Refits:
         sizes = {"l_max": l_max, "yearly_modes": yearly_modes}
         self.model = refit_model(wide, self.arrays(wide), model_config, **sizes)
         names = self.model.named_vars  # without a season there are no waves
-        self._compiled = compile_model(self.model, names=[n for n in PARAMETERS if n in names])
+        self._compiled = compile_for_nutpie(self.model, names=[n for n in PARAMETERS if n in names])
         self._used = {variable.name for variable in self._compiled.shared_var_keys}
         gc.collect()
         gc.freeze()  # a compiled model is too large to be looked through after every fit
