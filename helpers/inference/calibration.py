@@ -93,8 +93,7 @@ def judge(ranks: Ranks) -> Verdict:
     """
     counts, n_datasets = _counts(ranks), len(pd.DataFrame(ranks))
     off = (counts - n_datasets / _BINS).abs().max()
-    simulated = _farthest(n_datasets, off.size)
-    allowed = float(np.quantile(simulated, BAND))
+    allowed = _allowed(n_datasets, off.size)
     curves = _counts(ranks, RANK_DRAWS + 1).to_numpy().T
     rarest = _rarest_point(_tails(n_datasets), curves).min()
     return Verdict(
@@ -102,7 +101,7 @@ def judge(ranks: Ranks) -> Verdict:
         outer=counts.iloc[[0, -1]].sum() / n_datasets,
         farthest=off.max(),
         allowed=allowed,
-        bars=_share(simulated >= off.max()),
+        bars=_share(_farthest(n_datasets, off.size) >= off.max()),
         curves=_share(_rarest(n_datasets, off.size) <= rarest),
     )
 
@@ -110,6 +109,11 @@ def judge(ranks: Ranks) -> Verdict:
 def _share(as_far: np.ndarray) -> float:
     """Share of studies that are as far off, this one among them."""
     return float((1 + as_far.sum()) / (1 + as_far.size))
+
+
+def _allowed(n_datasets: int, n_histograms: int) -> float:
+    """How far off an even bar the band of all histograms lets one be."""
+    return float(np.quantile(_farthest(n_datasets, n_histograms), BAND))
 
 
 @cache
@@ -158,7 +162,8 @@ def plot_ranks(ranks: Ranks, titles: Mapping[str, str] | None = None) -> Figure:
     matplotlib.figure.Figure
         Assign it, so that the notebook shows it once.
     """
-    counts, allowed = _counts(ranks), judge(ranks).allowed
+    counts = _counts(ranks)
+    allowed = _allowed(len(pd.DataFrame(ranks)), counts.shape[1])
     if titles:
         counts = counts[list(titles)].rename(columns=titles)
     n_rows = -(-counts.shape[1] // 3)

@@ -455,7 +455,8 @@ class HierarchicalMMM:
         _refuse_unknown(markets, self.markets, "market")
         rows = mean_interval(self.effect_draws(channel, kind)).T
         frame = pd.DataFrame(rows, index=self.markets, columns=["mean", "lower", "upper"])
-        return frame.rename_axis(self.hierarchy_column).loc[markets or self.markets]
+        frame = frame.rename_axis(self.hierarchy_column)
+        return frame if markets is None else frame.loc[list(markets)]
 
     def plot_market_comparison(
         self,
@@ -530,7 +531,7 @@ class HierarchicalMMM:
             compile_kwargs={"mode": "FAST_COMPILE"},  # run once: to compile takes longest
         )
         y = drawn["posterior_predictive"]["y_original_scale"]
-        return y.squeeze().transpose("draw", "date").to_numpy()
+        return y.isel({"chain": 0, self.hierarchy_column: 0}).transpose("draw", "date").to_numpy()
 
     def save(self, path: str) -> None:
         """Write the fitted model to a ``.nc`` file, which ``MMM.load`` reads, too."""

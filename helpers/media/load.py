@@ -216,7 +216,9 @@ def _refuse_constant(frame: pd.DataFrame, name: str, fitted: str) -> None:
 def _notes(data: MediaData):
     for group in run_together(data.spend):
         if group[1:]:
-            least = np.abs(np.corrcoef(data.spend[:, group], rowvar=False)).min()
+            correlation = np.corrcoef(data.spend[:, group], rowvar=False)
+            correlation = correlation[np.triu_indices(len(group), 1)]
+            least = correlation[np.abs(correlation).argmin()]
             yield (
                 f"{' and '.join(data.channels[c] for c in group)} correlate at {least:.2f}: "
                 "only what they do together can be told"

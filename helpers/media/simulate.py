@@ -177,11 +177,7 @@ class MarketsTruth:
 
     channels: tuple[str, ...] = ("tv", "radio", "online")
     effect: tuple[_Positive, ...] = (30.0, 20.0, 25.0)  # most sales a week, median over markets
-    effect_sd: tuple[Annotated[float, Field(ge=0)], ...] = (
-        0.5,
-        0.5,
-        0.0,
-    )  # of log effects over markets
+    effect_sd: tuple[_Spread, ...] = (0.5, 0.5, 0.0)  # of log effects over markets
     correlation: float = 0.6  # of log effects of any two channels that vary
     carry_over: tuple[_Share, ...] = (0.6, 0.4, 0.2)  # what is left a week later
     steepness: tuple[float, ...] = (4.0, 4.0, 3.0)  # saturation, by the largest spend of any market
@@ -190,9 +186,8 @@ class MarketsTruth:
     level_sd: float = 0.6  # and the spread of their logs
     spend: tuple[_Positive, ...] = (20.0, 10.0, 15.0)  # largest of a week, at a median level
     on_air: Annotated[float, Field(gt=0, le=1)] = 0.6  # share of weeks with spend
-    noise: _Positive = (
-        3.0  # sd of sales at a median level; like spend it grows with its square root
-    )
+    # sd of sales at a median level; like spend it grows with its square root
+    noise: _Positive = 3.0
 
     @model_validator(mode="after")
     def _possible(self):

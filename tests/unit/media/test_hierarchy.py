@@ -166,6 +166,8 @@ def test_a_new_market_is_its_own_draw_scaled_as_the_others(fitted, data):
     X = data[0].query("market == 'market 01'").drop(columns="market")
     drawn = fitted.predict_new_market(X, "elsewhere", n_samples=300, random_seed=1)
     assert drawn.shape == (300, len(X)) and np.isfinite(drawn).all()
+    assert fitted.predict_new_market(X[:1], "elsewhere", 1, random_seed=1).shape == (1, 1)
+    assert list(fitted.get_market_effects("tv", ("market 01",)).index) == ["market 01"]
     twice = X.assign(tv=2 * X["tv"], radio=2 * X["radio"])
     more = fitted.predict_new_market(twice, "elsewhere", n_samples=300, random_seed=1)
     assert np.median(more - drawn) > 0  # scaled by the fitted panel, not by its own maximum

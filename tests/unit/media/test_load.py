@@ -90,6 +90,9 @@ def test_collinear_channels_and_repeats_are_noted(tmp_path):
     assert data.notes[0].startswith("tv and radio correlate at 1.00")
     assert data.notes[1] == "twin repeats promo in every week: it is left out"
     assert data.repeated_controls() == {"twin": "promo"}
+    frame["radio"] = frame["tv"].max() - frame["tv"]
+    against = load_media(write(frame, tmp_path), target="sales", channels="tv,radio")
+    assert against.notes[0].startswith("tv and radio correlate at -1.00")
     assert data.without(["twin"]).controls == ["promo"]
 
 
