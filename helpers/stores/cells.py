@@ -21,7 +21,7 @@ HALF_WIDTH = 4.0
 DEGREE = 20
 
 #: Parts of :class:`Cells` that the models take.
-ARRAYS = ("n", "total", "h", "centre", "calendar", "attributes")
+ARRAYS = ("n", "total", "h", "centre", "calendar", "attributes", "sales", "pattern")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +35,20 @@ class Cells:
     centre: np.ndarray  # (S, P) or (S, 1), of the interval
     calendar: np.ndarray  # (P, J)
     attributes: np.ndarray  # (S, K)
+    sales: np.ndarray  # (S, T), NaN where unobserved
+    pattern: np.ndarray  # (S, T), position among the P
     features: tuple[str, ...]  # names of the J + K features
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Arrays by name in single precision, as the models take them."""
-        return {name: getattr(self, name).astype(np.float32) for name in ARRAYS}
+    def arrays(self, dtype: type = np.float32) -> dict[str, np.ndarray]:
+        """Arrays by name, as the models take them; positions stay whole numbers."""
+        kept = {name: getattr(self, name) for name in ARRAYS}
+        return {k: v if v.dtype.kind == "i" else v.astype(dtype) for k, v in kept.items()}
 
     def take(self, stores: slice | np.ndarray) -> Cells:
         """Keep the stores at some positions."""
-        parts = {name: getattr(self, name)[stores] for name in ("n", "total", "centre")}
-        return replace(self, h=self.h[:, stores], attributes=self.attributes[stores], **parts)
+        names = ("n", "total", "centre", "attributes", "sales", "pattern")
+        parts = {name: getattr(self, name)[stores] for name in names}
+        return replace(self, h=self.h[:, stores], **parts)
 
 
 def count_cells(
@@ -101,6 +105,8 @@ def count_cells(
         centre=centre.reshape(by_group),
         calendar=panel.calendar.to_numpy(float),
         attributes=panel.attributes.to_numpy(float),
+        sales=panel.sales,
+        pattern=np.maximum(panel.pattern, 0),
         features=panel.features,
     )
 

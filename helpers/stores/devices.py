@@ -31,7 +31,7 @@ _STORE_AXIS = {"h": 1, "calendar": None} | {
 }
 
 # A store that sold nothing keeps its prior: it adds zero to the loss and to each gradient.
-_EMPTY = {"coef_z_scale": 1.0, "dispersion_z_scale": 0.1}
+_EMPTY = {"coef_z_scale": 1.0, "dispersion_z_scale": 0.1, "sales": np.nan}
 
 
 def pad_stores(values: Mapping[str, np.ndarray], multiple: int) -> dict[str, np.ndarray]:

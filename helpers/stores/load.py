@@ -283,3 +283,23 @@ def load_stores(
     kept = [name for name in _KAGGLE if name in frame]
     panel = as_store_panel(frame[kept].rename(columns=_KAGGLE), source="rossmann")
     return panel.take(stores=slice(n_stores), days=slice(n_days))
+
+
+def sources_columns(panel: StorePanel) -> StorePanel:
+    """Give stores the columns of :cite:`wilhelm_bhm`: promo2, type by assortment, no distance.
+
+    Parameters
+    ----------
+    panel : StorePanel
+        With ``store_type``, ``assortment`` and ``promo2``, as Kaggle's and the twin have them.
+
+    Returns
+    -------
+    StorePanel
+        With other ``attributes``.
+    """
+    of = panel.attributes
+    types, ranges = of.filter(like="store_type_"), of.filter(like="assortment_")
+    columns = {f"{kind}_{r}": types[kind] * ranges[r] for kind in types for r in ranges}
+    frame = pd.DataFrame({"promo2": of["promo2_1"]} | columns)
+    return replace(panel, attributes=frame.loc[:, frame.any()])

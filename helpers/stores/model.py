@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -109,48 +110,91 @@ def _series(h, t):
 
 @jax.custom_jvp
 def _tabulated(h, t):
-    inside = jnp.clip(t, -1.0, 1.0)
-    value, slope = _series(h, inside)
-    return value + slope * (t - inside)
+    return _series(h, t)[0]
 
 
 @_tabulated.defjvp
 def _tabulated_jvp(primals, tangents):
-    h, t = primals
-    inside = jnp.clip(t, -1.0, 1.0)
-    value, slope = _series(h, inside)
-    return value + slope * (t - inside), slope * tangents[1]
+    value, slope = _series(*primals)
+    return value, slope * tangents[1]
+
+
+def _log_gamma(x):
+    """Log gamma of x > 0 by Stirling's series, on a CPU many times faster than XLA's."""
+    low = jnp.minimum(x, 8.0)
+    z = jnp.where(x < 8, low + 8, x)
+    over = math.prod(low + k for k in range(8))
+    r = 1 / z**2
+    tail = (1 / 12 - r * (1 / 360 - r * (1 / 1260 - r * (1 / 1680 - r / 1188)))) / z
+    value = (z - 0.5) * jnp.log(z) - z + 0.5 * math.log(2 * math.pi) + tail
+    return value - jnp.where(x < 8, jnp.log(over), 0.0)
+
+
+def _by_day(cells, u):
+    """Sums over the days of log gamma(a + y) - log gamma(a) - log gamma(y + 1), a = exp(u)."""
+    observed = jnp.isfinite(cells["sales"])
+    y = jnp.where(observed, cells["sales"], 0.0)
+    alpha = jnp.exp(u)
+    parts = alpha, _log_gamma(alpha)
+    if u.shape[1] > 1:
+        parts = (jnp.take_along_axis(part, cells["pattern"], axis=1) for part in parts)
+    of_day, less = parts
+    # all within the day, for single precision
+    days = _log_gamma(of_day + y) - less - _log_gamma(y + 1)
+    return jnp.where(observed, days, 0.0).sum(-1)
+
+
+def _sums(cells, u, rest, exact):
+    """The same less ``rest``, from the table where it holds for every cell, else by day."""
+
+    def by_day(u):
+        return _by_day(cells, u) - rest.sum(-1)
+
+    def table(u):
+        h = _tabulated(cells["h"], jnp.clip((u - cells["centre"]) / HALF_WIDTH, -1.0, 1.0))
+        # within a cell, for single precision
+        return (h - rest).sum(-1) if h.shape == rest.shape else h[:, 0] - rest.sum(-1)
+
+    n = cells["n"] if u.shape == rest.shape else cells["n"].sum(-1, keepdims=True)
+    holds = (jnp.abs(u - cells["centre"]) <= HALF_WIDTH) | (n == 0)
+    return by_day(u) if exact else jax.lax.cond(holds.all(), table, by_day, u)
 
 
 def _log_likelihood(
-    cells: Mapping[str, jax.Array], coef: jax.Array, dispersion: jax.Array, family: str
+    cells: Mapping[str, jax.Array],
+    coef: jax.Array,
+    dispersion: jax.Array,
+    family: str,
+    exact: bool = False,
 ) -> jax.Array:
     """Log likelihood of each store from its cells."""
     eta, d = _predictor(cells, coef), dispersion[:, None]
     n, total = cells["n"], cells["total"]
     if family == "nb1":
         u = eta - d
-        h = _tabulated(cells["h"], (u - cells["centre"]) / HALF_WIDTH)
         rest = n * jnp.exp(u) * jax.nn.softplus(d) + total * jax.nn.softplus(-d)
-        return (h - rest).sum(-1)
-    h = _tabulated(cells["h"], (d - cells["centre"]) / HALF_WIDTH)
-    # r d - r log(r + mu) = -r log(1 + mu / r), and Y (eta - log(r + mu)) likewise
-    rest = n * jnp.exp(d) * jax.nn.softplus(eta - d) + total * jax.nn.softplus(d - eta)
-    return h[:, 0] - rest.sum(-1)
+    else:
+        u = d
+        # r d - r log(r + mu) = -r log(1 + mu / r), and Y (eta - log(r + mu)) likewise
+        rest = n * jnp.exp(d) * jax.nn.softplus(eta - d) + total * jax.nn.softplus(d - eta)
+    return _sums(cells, u, rest, exact)
 
 
-def collapsed_model(cells: Mapping[str, jax.Array], *, family: str = "nb1") -> None:
+def collapsed_model(
+    cells: Mapping[str, jax.Array], *, family: str = "nb1", exact: bool = False
+) -> None:
     """The same model with the days summed over calendar patterns.
 
     Parameters
     ----------
-    cells, family : mapping of str to array, and {"nb1", "nb2"}
-        ``Cells.arrays()``, and the family they were counted for.
+    cells, family, exact : mapping of str to array, {"nb1", "nb2"} and bool
+        ``Cells.arrays()``, and the family they were counted for; whether each day's log gamma is
+        computed anew, as it is anyway where a cell lies outside of its table.
     """
     n_stores, n_features = _shape(cells)
     coef, dispersion = _store_parameters(n_stores, n_features)
     with numpyro.plate("stores", n_stores, dim=-2):
-        of_store = _log_likelihood(cells, coef, dispersion, family)
+        of_store = _log_likelihood(cells, coef, dispersion, family, exact)
         numpyro.factor("sales", of_store[:, None])
 
 

@@ -66,7 +66,6 @@ def run_svi(
     rate: float | Callable = 0.1,
     start: Params | None = None,
     loss: Any = None,
-    stable: bool = False,
     chunk: int = 100,
     checkpoint: str | Path | None = None,
     progress: Callable[[int, float], None] | None = None,
@@ -82,8 +81,8 @@ def run_svi(
     rate, start, loss : float or callable, dict of array, and numpyro.infer.ELBO
         Adam's rate, or a schedule such as :func:`cosine`; parameters to start from; by default the
         ELBO of one particle, in closed form where known.
-    stable, chunk : bool and int
-        Whether to skip steps that are not finite (else an error); steps compiled together.
+    chunk : int
+        Steps compiled together; one whose loss is not finite is an error.
     checkpoint, progress : str or pathlib.Path, and callable
         File of the state after each chunk, from which a run goes on to the same numbers; called
         after each chunk with the step and its mean loss.
@@ -96,7 +95,6 @@ def run_svi(
     if min(steps, chunk) < 1:
         raise ValueError(f"steps={steps}, chunk={chunk}: at least 1 each")
     svi = SVI(model, guide, numpyro.optim.Adam(rate), loss or TraceMeanField_ELBO())
-    update = svi.stable_update if stable else svi.update
     # an argument, not a constant of the program: it may be laid over devices as the data are
     init = jax.jit(lambda key, start, *data: svi.init(key, *data, init_params=start))
     state = init(jax.random.PRNGKey(seed), start, *data)
@@ -104,7 +102,7 @@ def run_svi(
     @partial(jax.jit, static_argnums=1)
     def advance(state, length, *data):
         def step(old, _):
-            new, loss = update(old, *data)
+            new, loss = svi.update(old, *data)
             # a schedule in double precision must not widen what it moves
             return jax.tree.map(lambda n, o: n.astype(o.dtype), new, old), loss
 
@@ -123,7 +121,7 @@ def run_svi(
             state, part = advance(state, length, *data)
         losses.append(np.asarray(part))
         done += length
-        if not stable and not np.isfinite(losses[-1]).all():
+        if not np.isfinite(losses[-1]).all():
             raise FloatingPointError(f"loss not finite before step {done}; lower the rate")
         if path is not None:
             _keep(path, state, losses, done, identity)

@@ -146,28 +146,48 @@ def test_all_ways_agree(prices_ways):
 @pytest.fixture(scope="module")
 def stores_ways():
     ways = RECORDS["performance_stores"]["ways"]
-    return {(way["way"], way["stores"]): way for way in ways}
+    return {(way["way"], way["stores"], way.get("seed")): way for way in ways}
+
+
+def seeds_of(stores_ways):
+    return [way for (name, *_), way in stores_ways.items() if name == "equal_days_together"]
+
+
+def test_the_sources_schedule_ends_where_the_source_says(stores_ways):
+    tries = seeds_of(stores_ways)
+    assert len(tries) >= 3 and {way["data"] for way in tries} == {"rossmann"}
+    assert all(way["epochs_run"] == 6000 for way in tries)
+    off = [
+        max(abs(way["first_phase_loss"] - 6371.96), abs(way["loss"] - SOURCE_LOSS)) for way in tries
+    ]
+    assert min(off) < 5
+    assert max(off) < 50  # none runs off
 
 
 def test_the_sources_loss_is_reached_a_hundred_times_as_fast(stores_ways):
-    source, ours = stores_ways["as_in_the_source", 1000], stores_ways["variational_em", 1000]
+    source = stores_ways["as_in_the_source", 1000, None]
+    ours = stores_ways["variational_em", 1000, None]
     assert source["data"] == ours["data"] == "rossmann"
-    assert ours["loss"] + 3 * ours["loss_error"] < SOURCE_LOSS
+    tries = seeds_of(stores_ways)
+    assert ours["loss"] + 3 * ours["loss_error"] < min(way["loss"] for way in tries)
     assert ours["seconds"] <= source["seconds"] / 100
+    assert ours["seconds"] <= min(way["seconds"] for way in tries) / 50
     assert source["epochs"] == 6000 >= source["epochs_run"] >= 500
 
 
 @pytest.mark.parametrize("way", ["variational_em", "structured"])
 def test_all_stores_fit_into_little_memory(stores_ways, way):
-    assert stores_ways[way, 1115]["peak_mb"] < 600
+    assert stores_ways[way, 1115, None]["peak_mb"] < 600
 
 
 def test_time_grows_no_faster_than_the_stores(stores_ways):
     for way in ("variational_em", "collapsed", "structured"):
-        assert stores_ways[way, 10_000]["fit_seconds"] < 20 * stores_ways[way, 1000]["fit_seconds"]
+        thousand, ten = (stores_ways[way, n, None]["fit_seconds"] for n in (1000, 10_000))
+        assert ten < 20 * thousand
 
 
 def test_each_way_ends_lower_than_the_one_before(stores_ways):
-    names = ("as_in_the_source", "variational_em", "collapsed", "structured")
-    losses = [stores_ways[name, 1000]["loss"] for name in names]
+    losses = [min(way["loss"] for way in seeds_of(stores_ways))]
+    names = ("variational_em", "collapsed", "structured")
+    losses += [stores_ways[name, 1000, None]["loss"] for name in names]
     assert losses == sorted(losses, reverse=True)

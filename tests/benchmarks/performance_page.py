@@ -114,7 +114,8 @@ def _first(rows: Sequence[Row]) -> list[Row]:
 
 
 def _way(row: Row) -> str:
-    return row["way"].replace("_", " ")
+    seed = f", seed {row['seed']}" if "seed" in row else ""
+    return row["way"].replace("_", " ") + seed
 
 
 def _get(name: str, form: str = "") -> Callable[[Row], str]:

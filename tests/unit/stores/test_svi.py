@@ -67,6 +67,29 @@ def test_collapsed_and_plain_model_agree(panel, family):
             np.testing.assert_allclose(slope[name], exact_part, atol=1e-4 * largest)
 
 
+@pytest.mark.parametrize("family", ["nb1", "nb2"])
+@pytest.mark.parametrize("dispersion", [None, -8.0, 0.0, 44.0])
+def test_outside_of_the_table_the_density_is_that_of_the_days(panel, family, dispersion):
+    part = panel.take(stores=slice(6))
+    guide = numpyro.handlers.substitute(mean_field, data={})
+    with jax.enable_x64(True):
+        arrays = count_cells(part, family=family).arrays(float)
+        days = jnp.asarray(part.cube(), float), jnp.asarray(part.sales, float)
+        for seed in range(4):  # draws of the source's start
+            traced = numpyro.handlers.trace(numpyro.handlers.seed(guide, seed)).get_trace(arrays)
+            sites = {k: v["value"] for k, v in traced.items() if v["type"] == "sample"}
+            if dispersion is not None:
+                sites |= {
+                    "dispersion_mean": jnp.array(dispersion),
+                    "dispersion_sd": jnp.array(1e-9),
+                }
+            options = {"family": family}
+            plain = log_density(plain_model, days, options, sites)[0]
+            for exact in (False, True):
+                found = log_density(collapsed_model, (arrays,), options | {"exact": exact}, sites)
+                assert float(found[0]) == pytest.approx(float(plain), rel=1e-5), (seed, exact)
+
+
 def test_a_guide_must_have_the_models_sites_and_shapes(cells):
     def misspelt(data):
         mean_field(data)
