@@ -384,8 +384,8 @@ PLANTED = (
         "beyond-one-machine",
         "an empty store has a posterior of its own",
         "_EMPTY",
-        '{"coef_z_scale": 1.0, "dispersion_z_scale": 0.1}',
-        '{"coef_z_scale": 0.5, "dispersion_z_scale": 0.1}',
+        '{"coef_z_scale": 1.0, "dispersion_z_scale": 0.1, "sales": np.nan}',
+        '{"coef_z_scale": 0.5, "dispersion_z_scale": 0.1, "sales": np.nan}',
     ),
     Planted(
         "beyond-one-machine",
@@ -400,6 +400,27 @@ PLANTED = (
         "run_svi",
         "path is not None and path.is_file()",
         "False",
+    ),
+    Planted(
+        "other-roads-to-a-shared-shock",
+        "the covariance of a pair enters its square once, not twice",
+        "day_log_density",
+        "2 * cov * a * b",
+        "cov * a * b",
+    ),
+    Planted(
+        "other-roads-to-a-shared-shock",
+        "the determinant of a pair forgets the covariance",
+        "day_log_density",
+        "var_a * var_b - cov**2",
+        "var_a * var_b",
+    ),
+    Planted(
+        "other-roads-to-a-shared-shock",
+        "sales in standard deviations of the other city",
+        "prepare",
+        "(sales - centre) / spread",
+        "(sales - centre) / spread[::-1]",
     ),
     Planted(
         "is-the-inference-right",
