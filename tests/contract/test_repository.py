@@ -92,10 +92,13 @@ def make(directory, *arguments, **environment):
     """Run the Makefile where there is no environment yet."""
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(CHECKOUT / name, directory)
+    # as typed, not as part of the make that runs the tests: `make PYTHON=... test` reaches it too
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHON")
+    inherited = {name: value for name, value in os.environ.items() if name not in outer}
     return subprocess.run(
         ["make", *arguments],
         cwd=directory,
-        env=os.environ | environment,
+        env=inherited | environment,
         capture_output=True,
         text=True,
         check=False,
