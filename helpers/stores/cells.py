@@ -39,9 +39,12 @@ class Cells:
     pattern: np.ndarray  # (S, T), position among the P
     features: tuple[str, ...]  # names of the J + K features
 
-    def arrays(self, dtype: type = np.float32) -> dict[str, np.ndarray]:
-        """Arrays by name, as the models take them; positions stay whole numbers."""
-        kept = {name: getattr(self, name) for name in ARRAYS}
+    def arrays(self, dtype: type = np.float32, *, days: bool = True) -> dict[str, np.ndarray]:
+        """Arrays by name, as the models take them.
+
+        Without days the table goes on as a straight line: enough for a fit that starts nearby.
+        """
+        kept = {k: getattr(self, k) for k in ARRAYS if days or k not in ("sales", "pattern")}
         return {k: v if v.dtype.kind == "i" else v.astype(dtype) for k, v in kept.items()}
 
     def take(self, stores: slice | np.ndarray) -> Cells:

@@ -110,13 +110,17 @@ def _series(h, t):
 
 @jax.custom_jvp
 def _tabulated(h, t):
-    return _series(h, t)[0]
+    inside = jnp.clip(t, -1.0, 1.0)
+    value, slope = _series(h, inside)
+    return value + slope * (t - inside)
 
 
 @_tabulated.defjvp
 def _tabulated_jvp(primals, tangents):
-    value, slope = _series(*primals)
-    return value, slope * tangents[1]
+    h, t = primals
+    inside = jnp.clip(t, -1.0, 1.0)
+    value, slope = _series(h, inside)
+    return value + slope * (t - inside), slope * tangents[1]
 
 
 def _log_gamma(x):
@@ -151,13 +155,15 @@ def _sums(cells, u, rest, exact):
         return _by_day(cells, u) - rest.sum(-1)
 
     def table(u):
-        h = _tabulated(cells["h"], jnp.clip((u - cells["centre"]) / HALF_WIDTH, -1.0, 1.0))
+        h = _tabulated(cells["h"], (u - cells["centre"]) / HALF_WIDTH)
         # within a cell, for single precision
         return (h - rest).sum(-1) if h.shape == rest.shape else h[:, 0] - rest.sum(-1)
 
+    if exact or "sales" not in cells:
+        return by_day(u) if exact else table(u)
     n = cells["n"] if u.shape == rest.shape else cells["n"].sum(-1, keepdims=True)
     holds = (jnp.abs(u - cells["centre"]) <= HALF_WIDTH) | (n == 0)
-    return by_day(u) if exact else jax.lax.cond(holds.all(), table, by_day, u)
+    return jax.lax.cond(holds.all(), table, by_day, u)
 
 
 def _log_likelihood(
@@ -189,7 +195,7 @@ def collapsed_model(
     ----------
     cells, family, exact : mapping of str to array, {"nb1", "nb2"} and bool
         ``Cells.arrays()``, and the family they were counted for; whether each day's log gamma is
-        computed anew, as it is anyway where a cell lies outside of its table.
+        computed anew, as it is anyway where a cell lies outside of its table and days are there.
     """
     n_stores, n_features = _shape(cells)
     coef, dispersion = _store_parameters(n_stores, n_features)

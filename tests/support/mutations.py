@@ -402,6 +402,27 @@ PLANTED = (
         "False",
     ),
     Planted(
+        "forecasts-to-plan-with",
+        "a draw is compared with itself in the spread of a forecast",
+        "crps",
+        "2 * (weight * ordered).sum(0) / (n * (n - 1))",
+        "2 * (weight * ordered).sum(0) / (n * n)",
+    ),
+    Planted(
+        "forecasts-to-plan-with",
+        "what is known of a store is left out of its means",
+        "pattern_means",
+        "coef[..., n_calendar:] * panel.attributes.to_numpy()",
+        "0 * coef[..., n_calendar:] * panel.attributes.to_numpy()",
+    ),
+    Planted(
+        "forecasts-to-plan-with",
+        "days that are hidden stay in sight",
+        "observed",
+        "np.where(days, self.sales, np.nan)",
+        "np.where(days, self.sales, self.sales)",
+    ),
+    Planted(
         "other-roads-to-a-shared-shock",
         "the covariance of a pair enters its square once, not twice",
         "day_log_density",
