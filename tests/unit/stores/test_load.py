@@ -8,7 +8,7 @@ import pytest
 
 from helpers.data.columns import DataError
 from helpers.inference.scores import crps
-from helpers.stores.load import as_store_panel, load_stores
+from helpers.stores.load import as_store_panel, load_stores, sources_columns
 from helpers.stores.posterior import _series
 from helpers.stores.simulate import StoresTruth, simulate_stores
 
@@ -167,3 +167,15 @@ def test_crps_of_a_normal_forecast():
     rng = np.random.default_rng(1)
     score = crps(rng.normal(size=(4000, 1)), np.array([0.0]))
     assert score[0] == pytest.approx((np.sqrt(2) - 1) / np.sqrt(np.pi), abs=0.01)
+
+
+def test_the_sources_columns_name_pairs_of_type_and_assortment():
+    market = simulate_stores(300, seed=1, n_days=800)
+    panel = as_store_panel(market.data)
+    theirs = sources_columns(panel)
+    of_store = market.data.drop_duplicates("store")
+    pairs = of_store.groupby(["store_type", "assortment"]).size()
+    kinds = theirs.attributes.drop(columns="promo2")
+    assert sorted(kinds.sum()) == sorted(pairs) and (kinds.sum(axis=1) == 1).all()
+    assert "competition_distance" not in theirs.features
+    np.testing.assert_array_equal(theirs.attributes["promo2"], panel.attributes["promo2_1"])
