@@ -6,6 +6,7 @@ import ast
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -170,6 +171,16 @@ def execute_book(
             waiting.append((max(seconds, default=float("inf")), path.stem, notebook, target))
     waiting.sort(key=lambda job: -job[0])
 
+    left = {name: seconds for seconds, name, *_ in waiting}
+    workers = workers or os.cpu_count() or 1
+
+    def to_go() -> str:
+        """Minutes left, by the last build's times, if it knew all of the chapters."""
+        seconds = max([sum(left.values()) / workers, *left.values()], default=0.0)
+        return f"; about {math.ceil(seconds / 60)} min left" if 0 < seconds < math.inf else ""
+
+    if waiting:
+        say(f"{len(waiting)} of {len(chapters)} to execute{to_go()}")
     scratch = book.build_directory / "work"
     shutil.rmtree(scratch, ignore_errors=True)
     about = {"profile": profile, "commit": commit(book)}
@@ -179,10 +190,11 @@ def execute_book(
         (own := scratch / name).mkdir(parents=True)
         more = prepare(own) if prepare else {}
         result = execute_one(book, name, notebook, target, about=about, scratch=own, variables=more)
-        say(f"  {name}  {result.outcome}")
+        del left[name]
+        say(f"  {name}  {result.outcome}{to_go()}")
         return result
 
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(execute, *job[1:]) for job in waiting]
         try:
             for future in as_completed(futures):

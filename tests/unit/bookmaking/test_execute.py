@@ -28,7 +28,7 @@ def outputs(path):
     return [output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def test_what_runs_is_what_is_shown_and_only_changes_run_again(tmp_path, monkeypatch):
+def test_what_runs_is_what_is_shown_and_only_changes_run_again(tmp_path, monkeypatch, capsys):
     book = tiny_book(
         tmp_path / "book",
         one="import sys, os\nprint(DRAWS, sys.prefix, sys.dont_write_bytecode, os.listdir())",
@@ -43,6 +43,7 @@ def test_what_runs_is_what_is_shown_and_only_changes_run_again(tmp_path, monkeyp
     sources = [path.read_bytes() for path in book.chapters]
 
     one, two = execute_book(book, profile="smoke")
+    assert "2 of 2 to execute\n" in capsys.readouterr().out  # nobody knows how long
     assert one.error is None
     assert outputs(one.path) == [f"10 {sys.prefix} False []\n"]
     notebook = nbformat.read(one.path, as_version=4)
@@ -65,7 +66,9 @@ def test_what_runs_is_what_is_shown_and_only_changes_run_again(tmp_path, monkeyp
     assert [result.fresh for result in again] == [False, True]
     assert {path: path.read_bytes() for path in before} == before
     write_chapter(book.chapters[1], "print('changed')")
+    capsys.readouterr()
     changed = execute_book(book, profile="smoke")
+    assert "1 of 2 to execute; about 1 min left\n" in capsys.readouterr().out
     assert [result.fresh for result in changed] == [False, True]
     assert not two.path.exists()  # replaced, once the new one was there
     assert sorted(one.path.parent.glob("*.ipynb")) == sorted(result.path for result in changed)
