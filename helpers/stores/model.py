@@ -23,6 +23,9 @@ POPULATION = ("dispersion_mean", "dispersion_sd", "coef_mean", "coef_sd")
 
 Params = dict[str, Any]
 
+#: Log of a shape from which on two log gammas are so large that their difference is lost.
+_FAR = 18.0
+
 
 def _store_parameters(n_stores: int, n_features: int) -> tuple[jax.Array, jax.Array]:
     """Coefficients (S, F) and log dispersions (S,) of stores with the priors of the source."""
@@ -138,14 +141,15 @@ def _by_day(cells, u):
     """Sums over the days of log gamma(a + y) - log gamma(a) - log gamma(y + 1), a = exp(u)."""
     observed = jnp.isfinite(cells["sales"])
     y = jnp.where(observed, cells["sales"], 0.0)
-    alpha = jnp.exp(u)
-    parts = alpha, _log_gamma(alpha)
+    parts = u, _log_gamma(jnp.exp(jnp.minimum(u, _FAR)))
     if u.shape[1] > 1:
         parts = (jnp.take_along_axis(part, cells["pattern"], axis=1) for part in parts)
-    of_day, less = parts
+    u, less = parts
+    near = jnp.exp(jnp.minimum(u, _FAR))
+    far = y * u + y * (y - 1) / 2 * jnp.exp(-jnp.maximum(u, _FAR))
+    rising = jnp.where(u < _FAR, _log_gamma(near + y) - less, far)
     # all within the day, for single precision
-    days = _log_gamma(of_day + y) - less - _log_gamma(y + 1)
-    return jnp.where(observed, days, 0.0).sum(-1)
+    return jnp.where(observed, rising - _log_gamma(y + 1), 0.0).sum(-1)
 
 
 def _sums(cells, u, rest, exact):
