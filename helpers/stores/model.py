@@ -141,10 +141,9 @@ def _by_day(cells, u):
     """Sums over the days of log gamma(a + y) - log gamma(a) - log gamma(y + 1), a = exp(u)."""
     observed = jnp.isfinite(cells["sales"])
     y = jnp.where(observed, cells["sales"], 0.0)
-    parts = u, _log_gamma(jnp.exp(jnp.minimum(u, _FAR)))
+    less = _log_gamma(jnp.exp(jnp.minimum(u, _FAR)))
     if u.shape[1] > 1:
-        parts = (jnp.take_along_axis(part, cells["pattern"], axis=1) for part in parts)
-    u, less = parts
+        u, less = (jnp.take_along_axis(part, cells["pattern"], axis=1) for part in (u, less))
     near = jnp.exp(jnp.minimum(u, _FAR))
     far = y * u + y * (y - 1) / 2 * jnp.exp(-jnp.maximum(u, _FAR))
     rising = jnp.where(u < _FAR, _log_gamma(near + y) - less, far)
