@@ -162,8 +162,10 @@ def _sums(cells, u, rest, exact):
         # within a cell, for single precision
         return (h - rest).sum(-1) if h.shape == rest.shape else h[:, 0] - rest.sum(-1)
 
-    if exact or "sales" not in cells:
-        return by_day(u) if exact else table(u)
+    if exact:
+        return by_day(u)
+    if "sales" not in cells:
+        return table(u)
     n = cells["n"] if u.shape == rest.shape else cells["n"].sum(-1, keepdims=True)
     holds = (jnp.abs(u - cells["centre"]) <= HALF_WIDTH) | (n == 0)
     return jax.lax.cond(holds.all(), table, by_day, u)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from helpers.stores.cells import ARRAYS, Cells
+from helpers.stores.cells import Cells
 from helpers.stores.model import Params, _log_likelihood, numpyro
 from helpers.stores.posterior import Structured, fit_mean_field, priors
 
@@ -233,7 +233,7 @@ def whitened_log_density(fit: Structured) -> Callable[[jax.Array, jax.Array], tu
     pull = (precision @ wide.beta[rows, some, None])[..., 0] + wide.gradient[rows, some]
     total_precision = np.eye(size) + (pick.transpose(0, 2, 1) @ precision @ pick).sum(0)
     total_pull = prior_mean + (pull[:, None] @ pick)[:, 0].sum(0)
-    cells = {name: jnp.asarray(getattr(fit.cells, name)) for name in ARRAYS}
+    cells = {name: jnp.asarray(value) for name, value in fit.cells.arrays(float).items()}
     solve = partial(jax.scipy.linalg.solve_triangular, lower=True)
 
     def density(w, e):

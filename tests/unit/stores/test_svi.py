@@ -72,12 +72,13 @@ def test_collapsed_and_plain_model_agree(panel, family):
 @pytest.mark.parametrize("dispersion", [None, -8.0, 0.0, 44.0])
 def test_outside_of_the_table_the_density_is_that_of_the_days(panel, family, dispersion):
     part = panel.take(stores=slice(6))
-    guide = numpyro.handlers.substitute(mean_field, data={})
     with jax.enable_x64(True):
         arrays = count_cells(part, family=family).arrays(float)
         days = jnp.asarray(part.cube(), float), jnp.asarray(part.sales, float)
         for seed in range(4):  # draws of the source's start
-            traced = numpyro.handlers.trace(numpyro.handlers.seed(guide, seed)).get_trace(arrays)
+            traced = numpyro.handlers.trace(numpyro.handlers.seed(mean_field, seed)).get_trace(
+                arrays
+            )
             sites = {k: v["value"] for k, v in traced.items() if v["type"] == "sample"}
             if dispersion is not None:
                 sites |= {
