@@ -219,6 +219,7 @@ class Refits:
         idata = nutpie.sample(
             self._compiled.with_data(**{k: v for k, v in arrays.items() if k in self._used}),
             target_accept=target_accept,
+            adaptation="low_rank",  # height and saturation go together
             save_warmup=False,
             progress_bar=False,
             **sizes,

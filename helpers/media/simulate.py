@@ -38,32 +38,32 @@ class MediaTruth:
 
     Attributes
     ----------
-    roas, alpha, lam, spend, trend, spend_sd : tuple of float
+    roas, alpha, lam, spend, trend, spend_sd, season_pull : tuple of float
         By channel, in the order of their names.
+    confounding : float
+        By how much log spend rises with one standard deviation of demand that no column shows.
     baseline, season, holiday, demand_sd, demand_memory, noise_sd : float, or tuple for season
         What else makes sales.
     """
 
-    roas: tuple[float, ...] = (6.0, 40.0, 10.0, 40.0, 25.0, 25.0, 35.0)  # average returns
+    roas: tuple[float, ...] = (1.5, 3.0, 2.0, 4.0, 3.0, 3.0, 4.0)  # average returns
     alpha: tuple[float, ...] = (0.3, 0.2, 0.4, 0.3, 0.2, 0.4, 0.5)  # retention, in [0, 1)
     lam: tuple[float, ...] = (4.0, 2.5, 4.0, 2.5, 3.0, 3.0, 3.0)  # saturation, by largest spend
     spend: tuple[float, ...] = (8.0e5, 7.5e4, 2.0e5, 2.0e5, 1.2e5, 9.0e4, 1.5e5)  # middle, a week
     trend: tuple[float, ...] = (-0.25, -0.35, -0.5, 0.08, 0.0, 0.4, -0.3)  # of log spend, a year
     spend_sd: tuple[float, ...] = (0.5, 0.5, 0.6, 0.5, 0.5, 0.5, 0.6)  # of log spend
-    baseline: float = 6.5e7  # sales a week without media, season and holidays
-    season: tuple[float, ...] = (-8e6, 1.2e7, 2e6, 8e6)  # sine and cosine, two a mode
+    season_pull: tuple[float, ...] = (0.0, 0.4, 0.2, 0.4, 0.2, 0.2, 0.4)  # as next, by season
+    confounding: float = 0.3
+    baseline: float = 9.5e7  # sales a week without media, season and holidays
+    season: tuple[float, ...] = (-8e6, 1.6e7, 2e6, 1.2e7)  # sine and cosine, two a mode
     holiday: float = 2.0e8  # sales that a holiday adds at most; each has its own share
-    demand_sd: float = 0.0  # of demand that no column shows,
+    demand_sd: float = 1.0e7  # of demand that no column shows,
     demand_memory: float = 0.8  # and its weekly autocorrelation
     noise_sd: float = 1.5e7
 
 
 def simulate_media_mix(
-    n_weeks: int = 209,
-    *,
-    seed: int,
-    truth: MediaTruth | None = None,
-    confounding: float = 0.0,
+    n_weeks: int = 209, *, seed: int, truth: MediaTruth | None = None
 ) -> Simulation:
     """A twin of the case study with known contributions :cite:p:`jin2017bayesian`.
 
@@ -71,8 +71,6 @@ def simulate_media_mix(
     ----------
     n_weeks, seed, truth : int, int and MediaTruth
         Weeks from 2014-08-03 on, what all randomness derives from, and the market's truth.
-    confounding : float
-        By how much log spend rises with one standard deviation of demand that no column shows.
 
     Returns
     -------
@@ -89,22 +87,25 @@ def simulate_media_mix(
 
     demand = persistent(demand_rng.standard_normal((n_weeks, 1)), truth.demand_memory)[:, 0]
     own = persistent(spend_rng.standard_normal((n_weeks, len(names))), 0.3)
+    angle = 2 * np.pi * dates.dayofyear.to_numpy()[:, None] / 365.25
+    modes = np.arange(1, len(truth.season) // 2 + 1)
+    waves = np.stack([np.sin(angle * modes), np.cos(angle * modes)], axis=-1)
+    season = waves.reshape(n_weeks, -1) @ np.asarray(truth.season)
+    pulled = np.outer(season / max(season.std(), 1e-12), truth.season_pull)
+    pulled += truth.confounding * demand[:, None]
     middle = np.log(truth.spend) + np.outer(years - years.mean(), truth.trend)
-    spend = np.exp(middle + own * truth.spend_sd + confounding * demand[:, None]).round(2)
+    spend = np.exp(middle + pulled + own * truth.spend_sd).round(2)
 
     lam = np.asarray(truth.lam) / spend.max(axis=0)
     shape = media_contribution(spend, alpha=truth.alpha, lam=lam, beta=np.ones(len(names)))
     beta = np.asarray(truth.roas) * spend.sum(axis=0) / shape.sum(axis=0)
 
-    angle = 2 * np.pi * dates.dayofyear.to_numpy()[:, None] / 365.25
-    modes = np.arange(1, len(truth.season) // 2 + 1)
-    waves = np.stack([np.sin(angle * modes), np.cos(angle * modes)], axis=-1)
     holidays = pd.DataFrame({name: _holiday(dates, *rule) for name, (rule, _) in _HOLIDAYS.items()})
     sizes = truth.holiday * np.array([size for _, size in _HOLIDAYS.values()])
     expected = {
         "contribution": beta * shape,
         "baseline": np.full(n_weeks, truth.baseline),
-        "season": waves.reshape(n_weeks, -1) @ np.asarray(truth.season),
+        "season": season,
         "holidays": holidays.to_numpy() @ sizes,
         "demand": truth.demand_sd * demand,
     }

@@ -23,14 +23,23 @@ def test_holidays_fall_into_their_weeks():
 
 
 def test_confounded_spend_follows_hidden_demand():
-    truth = MediaTruth(demand_sd=2e7)
     correlations = []
     for confounding in (0.0, 0.6):
-        twin = simulate_media_mix(800, seed=5, truth=truth, confounding=confounding)
+        truth = MediaTruth(confounding=confounding, season_pull=(0.0,) * 7)
+        twin = simulate_media_mix(800, seed=5, truth=truth)
         logs = np.log(twin.data[twin.truth["names"]]).mean(axis=1)
         detrended = logs - np.polyval(np.polyfit(range(800), logs, 1), range(800))
         correlations.append(np.corrcoef(detrended, twin.expected["demand"])[0, 1])
     assert abs(correlations[0]) < 0.2 and correlations[1] > 0.8
+
+
+def test_spend_follows_the_season_as_much_as_its_channel_is_pulled():
+    truth = MediaTruth(confounding=0.0, trend=(0.0,) * 7)
+    twin = simulate_media_mix(800, seed=5, truth=truth)
+    logs = np.log(twin.data[twin.truth["names"]].to_numpy())
+    season = twin.expected["season"] / twin.expected["season"].std()
+    slopes = (logs - logs.mean(axis=0)).T @ season / len(season)
+    assert slopes == pytest.approx(np.array(truth.season_pull), abs=0.07)
 
 
 def test_one_channel_has_one_effect_and_the_others_are_correlated():
