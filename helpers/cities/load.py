@@ -9,19 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.data.columns import (
-    DataError,
-    DataWarning,
-    check_groups,
-    check_steps,
-    check_unique,
-    listed,
-    note,
-    numbers,
-    refuse,
-    take_columns,
-    text,
-)
+from helpers.data import columns as col
+from helpers.data.columns import DataError, DataWarning, note
 from helpers.data.dates import parse_dates
 from helpers.data.readers import read_table
 
@@ -44,28 +33,14 @@ class TwoSeries:
     days_dropped: str | None = None
 
 
-def load_two_cities(path: str | Path, *, cities: Sequence[str] | None = None) -> TwoSeries:
-    """Two cities' daily sales from a file.
-
-    Parameters
-    ----------
-    path, cities : str or pathlib.Path, and pair of str
-        A file as :func:`as_two_series` takes it, and two of its cities.
-
-    Returns
-    -------
-    TwoSeries
-        Over the cities' common period.
-    """
-    return as_two_series(read_table(path), cities=cities)
-
-
-def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -> TwoSeries:
+def load_two_cities(
+    table: str | Path | pd.DataFrame, *, cities: Sequence[str] | None = None
+) -> TwoSeries:
     """Check a long table and turn it into arrays over the two cities' common period.
 
     Parameters
     ----------
-    frame, cities : pandas.DataFrame and pair of str
+    table, cities : path or pandas.DataFrame, and pair of str
         ``date`` (daily), ``city``, ``sales`` (blank on closed days), optional ``ads``
         (0/1 or spend) and ``event`` (a known day's name); two of its cities, if it has more.
 
@@ -74,22 +49,24 @@ def as_two_series(frame: pd.DataFrame, *, cities: Sequence[str] | None = None) -
     TwoSeries
         In the units of the table; a table that cannot be used raises a DataError.
     """
-    frame = take_columns(frame, ["date", "city", "sales"], ["ads", "event"])
-    frame = frame.assign(city=text(frame, "city"))
+    frame = col.take_columns(read_table(table), ["date", "city", "sales"], ["ads", "event"])
+    frame = frame.assign(city=col.text(frame, "city"))
     cities = _choose_cities(frame, cities)
     frame["date"] = parse_dates(frame)
-    check_unique(frame)
-    frame["sales"] = numbers(frame, "sales")
-    check_groups(frame.pivot(index="date", columns="city", values="sales"), "city", "sales", cities)
+    col.check_unique(frame)
+    frame["sales"] = col.numbers(frame, "sales")
+    col.check_groups(
+        frame.pivot(index="date", columns="city", values="sales"), "city", "sales", cities
+    )
     frame = frame[frame["city"].isin(cities)]
     refunds = "set refunds to 0 or drop them"
-    refuse(frame, frame["sales"] < 0, "sales", "negative value{s}", refunds, ("date", "city"))
+    col.refuse(frame, frame["sales"] < 0, "sales", "negative value{s}", refunds, ("date", "city"))
     if "ads" in frame:
-        frame["ads"] = numbers(
+        frame["ads"] = col.numbers(
             frame, "ads", blank="write 0 where no ads ran", negative="write 0 where no ads ran"
         )
     closed = "add a row for each day, with sales blank on days when a city was closed"
-    check_steps(frame, group="city", mend=closed)
+    col.check_steps(frame, group="city", mend=closed)
 
     dates, dropped = _common_period(frame, cities)
     wide = frame.pivot(index="date", columns="city").loc[dates]
@@ -120,15 +97,15 @@ def _choose_cities(frame, cities):
         if len(present) != 2:
             mend = "name two of them in CITIES" if len(present) > 2 else "add the other city's rows"
             raise DataError(
-                f"city: {len(present)} in the table ({listed(present)}), two are needed; {mend}"
+                f"city: {len(present)} in the table ({col.listed(present)}), two are needed; {mend}"
             )
         cities = present
     elif isinstance(cities, str) or len(cities) != 2:
-        raise DataError(f"CITIES: {cities!r} is not a pair; give two of {listed(present)}")
+        raise DataError(f"CITIES: {cities!r} is not a pair; give two of {col.listed(present)}")
     cities = tuple(str(city) for city in cities)
     for city in cities:
         if city not in present:
-            raise DataError(f"CITIES: {city!r} is not in column city; use {listed(present)}")
+            raise DataError(f"CITIES: {city!r} is not in column city; use {col.listed(present)}")
     if cities[0] == cities[1]:
         raise DataError(f"CITIES: {cities[0]!r} twice; give two different ones")
     return cities
@@ -143,7 +120,7 @@ def _events(named: pd.DataFrame) -> pd.DataFrame:
         note("event: 1 is a day called event, 0 is an ordinary day")
         named = named.where(~plain.isin(["1", "true"]), "event")
     if nothing := sorted(written & _NO_EVENT):
-        note(f"event: {listed(map(repr, nothing))} are ordinary days")
+        note(f"event: {col.listed(map(repr, nothing))} are ordinary days")
     named = named.where(~plain.isin([*_NO_EVENT, ""]), None)
     often = named.stack().value_counts()
     if len(often) and often.iloc[0] > len(named):

@@ -3,13 +3,13 @@
 import numpy as np
 import pymc as pm
 
-from helpers.cities.load import as_two_series
+from helpers.cities.load import load_two_cities
 from helpers.cities.model import prepare, shared_shock_model
 from helpers.cities.simulate import simulate_two_cities
 
 
 def _shocks(*, planted: bool) -> pm.Model:
-    series = as_two_series(simulate_two_cities(730, seed=1).data)
+    series = load_two_cities(simulate_two_cities(730, seed=1).data)
     second = np.roll(series.ads, 40, axis=0) if planted else None
     return shared_shock_model(prepare(series, use_events=False, planted=second))
 

@@ -33,13 +33,17 @@ _VALUE = re.compile(r"[-+\d.,:/ ]*\d[-+\d.,:/ ]*")
 _TOP = 200
 
 
-def read_table(path: str | Path, *, sheet: str | None = None) -> pd.DataFrame:
+def read_table(path: str | Path | pd.DataFrame, *, sheet: str | None = None) -> pd.DataFrame:
     """Table of a file of text, a spreadsheet or a Parquet file; a ``DataError`` if there is none.
+
+    A table in memory is taken as it is.
 
     Text stays text until a loader asks for numbers or dates: ids are as they are written.
     ``index + 2`` is the row as a spreadsheet counts it; ``attrs`` may hold the file's ``decimal``
     mark and ``dates``. What was done is told by a ``DataNote``.
     """
+    if isinstance(path, pd.DataFrame):
+        return path
     path = Path(path)
     name = path.name
     if path.is_dir():

@@ -10,19 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse.csgraph import connected_components
 
-from helpers.data.columns import (
-    DataError,
-    DataWarning,
-    check_groups,
-    check_steps,
-    check_unique,
-    listed,
-    note,
-    numbers,
-    refuse,
-    take_columns,
-    text,
-)
+from helpers.data import columns as col
+from helpers.data.columns import DataError, DataWarning, note
 from helpers.data.dates import parse_dates
 from helpers.data.published import find_published
 from helpers.data.readers import read_table
@@ -162,7 +151,7 @@ def load_media(
     if "date" in (target, *channels, *controls):
         raise DataError("date: a column of numbers has this name; rename it")
     frame = frame.rename(columns={date: "date"}).reset_index(drop=True)
-    step = check_steps(frame, allowed=(1, 7), mend="add rows, with 0 where nothing was spent")
+    step = col.check_steps(frame, allowed=(1, 7), mend="add rows, with 0 where nothing was spent")
     data = MediaData(frame, target, channels, controls, {7: "W", 1: "D"}[step])
     n, needed = len(frame) - held_out, data.n_parameters(yearly_modes)
     if n < needed:
@@ -187,18 +176,18 @@ def _read(path, date, groups, channels, controls, target) -> pd.DataFrame:
     for name in named:
         if (n := named.count(name)) > 1:
             raise DataError(f"{name}: named {n} times; give each column one role")
-    frame = take_columns(read_table(path), named)
+    frame = col.take_columns(read_table(path), named)
     frame[date] = parse_dates(frame, date)
     for name in groups:
-        frame[name] = text(frame, name)
-    check_unique(frame, keys)
+        frame[name] = col.text(frame, name)
+    col.check_unique(frame, keys)
     refunds = "set refunds to 0 or book them where they belong"
     first = ("a market's" if groups else "the") + f" first {target}"
     rules = dict.fromkeys(channels, ("write 0 where nothing was spent", refunds))
     rules |= dict.fromkeys(controls, ("fill it in; write 0 where there was none", None))
     rules[target] = f"fill it in, or leave out weeks before {first}", refunds
     for name, (blank, negative) in rules.items():
-        frame[name] = numbers(frame, name, keys, blank=blank, negative=negative)
+        frame[name] = col.numbers(frame, name, keys, blank=blank, negative=negative)
     return frame.sort_values([*groups, date])
 
 
@@ -210,7 +199,7 @@ def _refuse_constant(frame: pd.DataFrame, name: str, fitted: str) -> None:
     constant = pd.Series(values.nunique() == 1, index=frame.index)
     why = "a constant teaches nothing: leave it out"
     kind = "value{s} and all the same" + " in what is fitted" * bool(fitted)
-    refuse(frame, constant, name, kind, why, ["date"])
+    col.refuse(frame, constant, name, kind, why, ["date"])
 
 
 def _notes(data: MediaData):
@@ -325,11 +314,11 @@ def load_market_panel(
     if len(names) < 2:
         raise DataError(f"{market}: one market only ({names[0]}); use the model of one market")
     each = "give each market a row a period, with spend 0 where there was none"
-    check_steps(frame, date, market, allowed=None, mend=each)
-    check_groups(frame.pivot(index=date, columns=market, values=target), market, target)
+    col.check_steps(frame, date, market, allowed=None, mend=each)
+    col.check_groups(frame.pivot(index=date, columns=market, values=target), market, target)
     _check_variation(frame, market, [*channels, *controls, target], target)
     spans = histories(frame, date=date, market=market)
-    refuse(
+    col.refuse(
         spans.reset_index(),
         (spans["periods"] < 10).reset_index(drop=True),
         market,
@@ -348,13 +337,13 @@ def _check_variation(frame, market, columns, target) -> None:
             out = "leave these markets out" if column == target else f"leave {column} out"
             value = spread.at[flat[0], "min"]
             raise DataError(
-                f"{column}: constant ({value:g}) in {listed(flat, 5)}: "
+                f"{column}: constant ({value:g}) in {col.listed(flat, 5)}: "
                 f"nothing can be learnt there; {out}"
             )
         if len(flat):
             note(
-                f"{column}: never changes in {listed(flat, 5)}: what is said of its effect there "
-                "comes from the other markets",
+                f"{column}: never changes in {col.listed(flat, 5)}: what is said of its effect "
+                "there comes from the other markets",
                 DataWarning,
             )
 
@@ -367,7 +356,8 @@ def refuse_unequal(spans: pd.DataFrame, date: str = "date") -> None:
     first, last = spans["first"].max(), spans["last"].min()
     cut = f"cut them to {first:%Y-%m-%d} to {last:%Y-%m-%d}, or " if first < last else ""
     raise DataError(
-        f"{date}: markets have different dates ({listed(shown)}); {cut}mask what was not observed"
+        f"{date}: markets have different dates ({col.listed(shown)}); {cut}mask what was not "
+        "observed"
     )
 
 

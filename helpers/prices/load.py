@@ -8,19 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.data.columns import (
-    DataError,
-    DataWarning,
-    check_groups,
-    check_unique,
-    coded,
-    listed,
-    note,
-    numbers,
-    refuse,
-    take_columns,
-    text,
-)
+from helpers.data import columns as col
+from helpers.data.columns import DataError, DataWarning, note
 from helpers.data.dates import parse_dates
 from helpers.data.readers import read_table
 
@@ -56,67 +45,52 @@ class PricePanel:
     time: np.ndarray
 
 
-def load_price_panel(path: str | Path) -> PricePanel:
-    """Read and check prices and quantities from a long table.
+def load_price_panel(table: str | Path | pd.DataFrame) -> PricePanel:
+    """Check a long table of prices and quantities and turn it into arrays.
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        A file with one row a store and time, and ``region_id``, ``store_id``, ``time_step`` (a
-        number) or ``date``, ``price``, ``quantity``, optional ``median_income`` (of the region)
-        and optional ``cost`` (of the product to the seller).
+    table : path or pandas.DataFrame
+        One row a store (ids may repeat between regions) and time, with ``region_id``,
+        ``store_id``, ``time_step`` (a number) or ``date``, ``price``, ``quantity``, optional
+        ``median_income`` (of the region) and ``cost`` (of the product to the seller).
 
     Returns
     -------
     PricePanel
-        As :func:`as_price_panel` returns it.
+        Regions and stores sorted by name; a table that cannot be used raises a DataError.
     """
-    return as_price_panel(read_table(path))
-
-
-def as_price_panel(frame: pd.DataFrame) -> PricePanel:
-    """Check a long table and turn it into arrays; store ids may repeat between regions.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Columns as in :func:`load_price_panel`; a table that cannot be used raises a DataError.
-
-    Returns
-    -------
-    PricePanel
-        Regions and stores sorted by name.
-    """
-    frame = take_columns(frame, _REQUIRED, ("time_step", "date", *_OPTIONAL))
+    frame = col.take_columns(read_table(table), _REQUIRED, ("time_step", "date", *_OPTIONAL))
     times = [name for name in ("time_step", "date") if name in frame]
     if len(times) == 2:
         raise DataError("time_step, date: both are given; drop one of them")
     if not times:
         raise DataError(
-            f"time_step: column missing (present: {listed(frame.columns)}), and no date; add either"
+            f"time_step: column missing (present: {col.listed(frame.columns)}), and no date; add "
+            "either"
         )
     time = times[0]
-    frame = frame.assign(**{name: text(frame, name) for name in ("region_id", "store_id")})
+    frame = frame.assign(**{name: col.text(frame, name) for name in ("region_id", "store_id")})
     if time == "date":
         frame["date"] = parse_dates(frame)
     else:
-        frame[time] = numbers(frame, time, (), blank="number the time of every row")
+        frame[time] = col.numbers(frame, time, (), blank="number the time of every row")
     for column in ("price", "quantity", *_OPTIONAL):
         if column in frame:
             frame[column] = _positive_numbers(frame, column)
-    check_unique(frame, ("region_id", "store_id", time))
+    col.check_unique(frame, ("region_id", "store_id", time))
 
-    region, regions = coded(frame["region_id"])
+    region, regions = col.coded(frame["region_id"])
     if len(regions) < MIN_REGIONS:
         raise DataError(
-            f"region_id: {len(regions)} in the table ({listed(regions)}), at least {MIN_REGIONS} "
-            "are needed; add regions"
+            f"region_id: {len(regions)} in the table ({col.listed(regions)}), at least "
+            f"{MIN_REGIONS} are needed; add regions"
         )
     sold = frame.pivot_table(index=time, columns="region_id", values="quantity", aggfunc="sum")
-    check_groups(sold, "region_id", "quantity")
+    col.check_groups(sold, "region_id", "quantity")
     _check_variation(frame)
     income = _income(frame, regions) if "median_income" in frame else None
-    within, names = coded(frame["store_id"])
+    within, names = col.coded(frame["store_id"])
     pairs, store = np.unique(region * len(names) + within, return_inverse=True)
     return PricePanel(
         regions=regions,
@@ -135,9 +109,9 @@ def as_price_panel(frame: pd.DataFrame) -> PricePanel:
 def _positive_numbers(frame, column) -> pd.Series:
     mend = "drop the row or fill it in"
     why = "its logarithm does not exist" if column != "median_income" else "an income is positive"
-    values = numbers(frame, column, (), blank=mend)
+    values = col.numbers(frame, column, (), blank=mend)
     mend = f"{why}: correct the value or drop the row"
-    refuse(frame, values <= 0, column, "value{s} not above zero", mend)
+    col.refuse(frame, values <= 0, column, "value{s} not above zero", mend)
     return values
 
 
@@ -158,7 +132,7 @@ def _check_variation(frame):
         near = spread.index[spread["max"] / spread["min"] < 1 + NEARLY_CONSTANT]
         if len(near):
             change = f"less than {NEARLY_CONSTANT:.1%}"
-            note(f"{column}: changes by {change} in {listed(near)}: {_TEACHES}", DataWarning)
+            note(f"{column}: changes by {change} in {col.listed(near)}: {_TEACHES}", DataWarning)
     rows = groups.size()
     if not frame.attrs.get("file"):
         return
@@ -168,7 +142,7 @@ def _check_variation(frame):
             "are needed"
         )
     if (rows < MIN_ROWS).any():
-        few = listed(rows.index[rows < MIN_ROWS])
+        few = col.listed(rows.index[rows < MIN_ROWS])
         note(f"region_id: fewer than {MIN_ROWS} rows in {few}: {_TEACHES}", DataWarning)
 
 

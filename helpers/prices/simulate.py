@@ -134,7 +134,7 @@ def simulate_prices(
     Returns
     -------
     Simulation
-        Long frame as :func:`helpers.prices.load.as_price_panel` takes it, and the truth.
+        Long frame as :func:`helpers.prices.load.load_price_panel` takes it, and the truth.
     """
     truth = truth or PricesTruth()
     if min(n_regions, n_weeks, stores[0]) < 1 or stores[1] < stores[0]:

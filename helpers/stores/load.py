@@ -10,21 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.data.columns import (
-    DataError,
-    DataWarning,
-    check_groups,
-    check_steps,
-    check_unique,
-    coded,
-    flag,
-    listed,
-    note,
-    numbers,
-    refuse,
-    take_columns,
-    text,
-)
+from helpers.data import columns as col
+from helpers.data.columns import DataError, DataWarning, note
 from helpers.data.dates import parse_dates
 from helpers.data.readers import read_table
 from helpers.data.rossmann import load_rossmann
@@ -111,11 +98,11 @@ def as_store_panel(frame: pd.DataFrame, *, source: str = "file", held_out: int =
         Missing rows and closed days are unobserved.
     """
     frame = _checked(frame)
-    store, stores = coded(frame["store"])
+    store, stores = col.coded(frame["store"])
     start = frame["date"].min()
     dates = pd.date_range(start, frame["date"].max(), name="date")
     day = (frame["date"] - start).dt.days.to_numpy()
-    check_steps(pd.DataFrame({"date": frame["date"].to_numpy(), "store": store}), group="store")
+    col.check_steps(pd.DataFrame({"date": frame["date"].to_numpy(), "store": store}), group="store")
     place = store * dates.size + day
 
     code, calendar = _calendar(frame)
@@ -162,10 +149,11 @@ def _check_use(panel: StorePanel, held_out: int) -> None:
     if idle.any():
         names = [name for name, none in zip(panel.stores, idle, strict=True) if none]
         raise DataError(
-            f"sales: {listed(names)} sold nothing on any open day; set open to 0, or drop the store"
+            f"sales: {col.listed(names)} sold nothing on any open day; set open to 0, or drop the "
+            "store"
         )
     sales = pd.DataFrame(panel.sales.T.astype(float), columns=list(panel.stores))
-    check_groups(sales, "store", "sales")
+    col.check_groups(sales, "store", "sales")
     shown = np.unique(panel.pattern[is_open])
     promo = panel.calendar["promo"].iloc[shown]
     if promo.nunique() == 1:
@@ -175,30 +163,30 @@ def _check_use(panel: StorePanel, held_out: int) -> None:
 
 def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     """Parsed columns, every value fit for use."""
-    frame = take_columns(frame, _REQUIRED, _OPTIONAL)
-    frame = frame.assign(date=parse_dates(frame), store=text(frame, "store"))
-    check_unique(frame, _KEYS)
+    frame = col.take_columns(frame, _REQUIRED, _OPTIONAL)
+    frame = frame.assign(date=parse_dates(frame), store=col.text(frame, "store"))
+    col.check_unique(frame, _KEYS)
     for column in ("open", "promo", "school_holiday", "promo2"):
         if column in frame:
-            frame[column] = flag(frame, column, _KEYS)
+            frame[column] = col.flag(frame, column, _KEYS)
     closed = frame["open"] == 0
-    sales = numbers(frame, "sales", _KEYS, negative="set refunds to 0")
+    sales = col.numbers(frame, "sales", _KEYS, negative="set refunds to 0")
     blank, sold, broken = sales.isna() & ~closed, closed & (sales > 0), sales.dropna() % 1 != 0
     for bad, what, repair in (
         (blank, "blank value{s} on an open day", "fill in the sales, or set open to 0"),
         (sold, "value{s} above zero on a closed day", "set open to 1, or sales to 0"),
         (broken, "fractional value{s}", "round to whole units: the model counts"),
     ):
-        refuse(frame, bad.reindex(frame.index, fill_value=False), "sales", what, repair, _KEYS)
+        col.refuse(frame, bad.reindex(frame.index, fill_value=False), "sales", what, repair, _KEYS)
     frame["sales"] = sales
     selling = frame.loc[~closed, "store"].nunique()
     if selling < 2:
         raise DataError(f"store: {selling} with an open day; at least two are needed")
     if "state_holiday" in frame:
-        codes = text(frame, "state_holiday")
+        codes = col.text(frame, "state_holiday")
         frame["state_holiday"], odd = codes, ~codes.isin(STATE_HOLIDAYS)
         use = f"use {', '.join(STATE_HOLIDAYS)} (none, public holiday, Easter, Christmas)"
-        refuse(frame, odd, "state_holiday", "unknown code{s}", use, _KEYS)
+        col.refuse(frame, odd, "state_holiday", "unknown code{s}", use, _KEYS)
     return frame
 
 
@@ -230,18 +218,18 @@ def _attributes(frame: pd.DataFrame, store: np.ndarray, first: np.ndarray) -> pd
         at_first = given.iloc[first].iloc[store].set_axis(given.index)
         odd = (given != at_first) & ~(given.isna() & at_first.isna())
         unlike = "value{s} unlike the store's first"
-        refuse(frame, odd, name, unlike, "give each store one value", _KEYS)
+        col.refuse(frame, odd, name, unlike, "give each store one value", _KEYS)
         of_store = frame.iloc[first]
         if name == "competition_distance":
-            distance = numbers(of_store, name, _KEYS)
+            distance = col.numbers(of_store, name, _KEYS)
             repair = "leave unknown ones blank"
-            refuse(of_store, distance <= 0, name, "value{s} not above zero", repair, _KEYS)
+            col.refuse(of_store, distance <= 0, name, "value{s} not above zero", repair, _KEYS)
             log = np.log(distance.to_numpy())
             spread = np.nanstd(log) if np.isfinite(log).any() else 0.0
             if spread > 0:  # an unknown distance counts as a middling one
                 columns[name] = np.nan_to_num((log - np.nanmean(log)) / spread)
             continue
-        levels = text(of_store, name)
+        levels = col.text(of_store, name)
         if levels.nunique() > 1:
             columns |= {f"{name}_{k}": (levels == k).to_numpy() for k in sorted(levels.unique())}
     return pd.DataFrame(columns, index=range(first.size)).astype(np.float32)

@@ -23,7 +23,7 @@ from measuring import (
     quiet,
 )
 
-from helpers.cities.load import as_two_series
+from helpers.cities.load import load_two_cities
 from helpers.cities.model import prepare, shared_shock_model
 from helpers.cities.simulate import simulate_two_cities
 from helpers.inference.sampling import cores_for, fit_many, sample
@@ -38,7 +38,7 @@ SEED = 1
 
 
 def market(n_days, seed=SEED):
-    return as_two_series(simulate_two_cities(n_days, seed=seed, timing="avoid").data)
+    return load_two_cities(simulate_two_cities(n_days, seed=seed, timing="avoid").data)
 
 
 def forum_model(series, *, walk):

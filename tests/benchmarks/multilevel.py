@@ -18,7 +18,7 @@ import pytensor.tensor as pt
 from measuring import checked, clocked, conditions, in_cold_process, interleaved, main, quiet
 
 from helpers.prices.draws import effect_draws
-from helpers.prices.load import as_price_panel
+from helpers.prices.load import load_price_panel
 from helpers.prices.model import collapsed_log_density, prepare_prices
 from helpers.prices.simulate import simulate_source_market
 
@@ -39,7 +39,7 @@ def history(growth):
     data = simulate_source_market().data
     length = data["time_step"].max() + 1
     later = [data.assign(time_step=data["time_step"] + i * length) for i in range(growth)]
-    return as_price_panel(pd.concat(later, ignore_index=True))
+    return load_price_panel(pd.concat(later, ignore_index=True))
 
 
 def population(income):

@@ -11,7 +11,7 @@ from pymc_extras.prior import Prior
 from helpers.cities.load import TwoSeries
 from helpers.media.load import MediaData
 from helpers.media.model import spend_share_prior
-from helpers.prices.load import as_price_panel
+from helpers.prices.load import load_price_panel
 from helpers.prices.simulate import simulate_prices
 
 POPULATION = {
@@ -54,7 +54,7 @@ def covariances(v):
 def small_panel(n_regions=4, income=True, **sizes):
     sizes = {"stores": (1, 3), "n_weeks": 6} | sizes
     frame = simulate_prices(n_regions, seed=3, **sizes).data
-    return as_price_panel(frame if income else frame.drop(columns="median_income"))
+    return load_price_panel(frame if income else frame.drop(columns="median_income"))
 
 
 def rows_of(panel, data, values):

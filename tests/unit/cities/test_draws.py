@@ -11,7 +11,7 @@ from scipy import stats
 from small_markets import covariances, small_series
 
 from helpers.cities.draws import day_posterior, lift_draws
-from helpers.cities.load import as_two_series
+from helpers.cities.load import load_two_cities
 from helpers.cities.model import DAY_TYPES, prepare, shared_shock_model
 from helpers.cities.simulate import TwoCitiesTruth, simulate_two_cities
 from helpers.inference.sampling import sample
@@ -72,7 +72,7 @@ def test_lift_is_in_sales_or_a_share_of_them(scale):
 def test_a_short_fit_recovers_the_lift():
     truth = replace(TwoCitiesTruth(), n_shared_days=8, n_known_days=2, n_own_days=3, n_campaigns=2)
     market = simulate_two_cities(200, seed=11, truth=truth, timing="avoid")
-    data = prepare(as_two_series(market.data))
+    data = prepare(load_two_cities(market.data))
     fit = sample(shared_shock_model(data), draws=200, tune=300, chains=2, seed=1)
     lift = lift_draws(fit["posterior"].to_dataset(), data)
     error = lift.mean(axis=0) - truth.lift

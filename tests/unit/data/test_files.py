@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from malformed import HARD, THOUSANDS, WRITTEN, good_frame, good_media_frame, good_price_frame
 
-from helpers.cities.load import as_two_series, load_two_cities
+from helpers.cities.load import load_two_cities
 from helpers.data.columns import DataError, DataNote, DataWarning
 from helpers.data.readers import read_table, tidy_file
 from helpers.media.load import load_market_panel, load_media
@@ -39,7 +39,7 @@ def test_a_table_reads_the_same_however_it_is_written(tmp_path, name):
     write, message = WRITTEN[name]
     write(good_frame(), tmp_path / name)
     series, notes = told(load_two_cities, tmp_path / name)
-    expected = as_two_series(good_frame())
+    expected = load_two_cities(good_frame())
     assert series.dates.equals(expected.dates) and set(series.event) == {None}
     np.testing.assert_array_equal(series.sales, expected.sales)
     np.testing.assert_array_equal(series.ads, expected.ads)
@@ -51,7 +51,7 @@ def test_separators_of_thousands_are_read_where_there_is_one_reading(tmp_path, n
     write, message = THOUSANDS[name]
     write(good_frame(), tmp_path / name)
     series, notes = told(load_two_cities, tmp_path / name)
-    np.testing.assert_allclose(series.sales, 30 * as_two_series(good_frame()).sales, atol=0.006)
+    np.testing.assert_allclose(series.sales, 30 * load_two_cities(good_frame()).sales, atol=0.006)
     assert any(message in note for note in notes)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.cities.load import as_two_series
+from helpers.cities.load import load_two_cities
 from helpers.data.columns import DataError
 from helpers.data.rossmann import _grouped, load_rossmann, load_rossmann_groups
 
@@ -117,7 +117,7 @@ def test_load_refuses(tmp_path, change, message):
 def test_groups_sum_complete_stores_and_leave_closed_days_blank(tmp_path):
     frame = load_rossmann_groups(write(tmp_path, *tables(), ".csv"))
     assert frame.columns.tolist() == ["date", "city", "sales"]
-    series = as_two_series(frame)
+    series = load_two_cities(frame)
     assert series.cities == ("type a", "type d")
     day = np.arange(N_DAYS)
     expected = np.column_stack([6000.0 + 3 * day, 4000.0 + day])  # store 5 lacks a day

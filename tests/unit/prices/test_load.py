@@ -10,13 +10,13 @@ import pytest
 from malformed import MALFORMED_PRICES, good_price_frame
 
 from helpers.data.columns import DataError
-from helpers.prices.load import as_price_panel, load_price_panel
+from helpers.prices.load import load_price_panel
 from helpers.prices.simulate import simulate_prices
 
 
 def test_a_panel_holds_what_was_simulated():
     market = simulate_prices(12, seed=1, price_response=0.3)
-    panel, data = as_price_panel(market.data), market.data
+    panel, data = load_price_panel(market.data), market.data
     assert panel.regions == tuple(str(r) for r in range(12))  # "10" after "9"
     np.testing.assert_array_equal(panel.region, data["region_id"])
     np.testing.assert_array_equal(panel.store_region, market.truth["store_region"])
@@ -32,7 +32,7 @@ def test_a_panel_holds_what_was_simulated():
 def test_rows_may_come_in_any_order():
     frame = good_price_frame()
     shuffled = frame.sample(frac=1, random_state=1)
-    one, other = as_price_panel(frame), as_price_panel(shuffled)
+    one, other = load_price_panel(frame), load_price_panel(shuffled)
     assert one.regions == other.regions == ("east", "north", "south", "west")
     assert one.stores == other.stores and one.stores[:3] == ("east / 0", "east / 1", "east / 2")
     np.testing.assert_array_equal(one.income, other.income)
@@ -42,7 +42,7 @@ def test_rows_may_come_in_any_order():
 
 
 def test_optional_columns_may_be_absent():
-    panel = as_price_panel(good_price_frame().drop(columns="median_income"))
+    panel = load_price_panel(good_price_frame().drop(columns="median_income"))
     assert panel.income is None and panel.cost is None
 
 
@@ -62,7 +62,7 @@ def test_csv_and_parquet_with_dates_give_the_same_panel(tmp_path):
 def test_any_index_will_do():
     frame = good_price_frame()
     named = frame.set_axis([f"row {i}" for i in range(len(frame))])
-    np.testing.assert_array_equal(as_price_panel(named).store, as_price_panel(frame).store)
+    np.testing.assert_array_equal(load_price_panel(named).store, load_price_panel(frame).store)
 
 
 @pytest.mark.parametrize("name", MALFORMED_PRICES)
@@ -70,7 +70,7 @@ def test_malformed_tables_are_refused(tmp_path, name):
     change, message = MALFORMED_PRICES[name]
     frame = change(good_price_frame())
     with pytest.raises(DataError, match=re.escape(message)):
-        as_price_panel(frame)
+        load_price_panel(frame)
     frame.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match=re.escape(message)):
         load_price_panel(tmp_path / "t.csv")
