@@ -11,7 +11,7 @@ from pathlib import Path
 from helpers.data.columns import DataError
 
 
-def find_published(names: Sequence[str], *, url: str, sha256: str) -> Path | None:
+def find_published(names: Sequence[str], *, sha256: str, url: str | None = None) -> Path | None:
     """Path of a published file, from the folder, the cache or the network, or None.
 
     Another file of its first name is refused, of a further name passed over.
@@ -25,6 +25,8 @@ def find_published(names: Sequence[str], *, url: str, sha256: str) -> Path | Non
                 return path
             if path.is_file() and name == names[0]:
                 raise DataError(f"{name}: not the published file; delete it or fetch it again")
+    if url is None:
+        return None
     path = cache / names[0]
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:

@@ -11,7 +11,9 @@ import pandas as pd
 from helpers.data import columns as col
 from helpers.data.columns import DataError, DataWarning, note
 from helpers.data.dates import parse_dates
+from helpers.data.published import find_published
 from helpers.data.readers import read_table
+from helpers.prices.simulate import simulate_shelf
 
 #: Fewest regions from which a population of regions can be learnt.
 MIN_REGIONS = 3
@@ -159,3 +161,42 @@ def _income(frame, regions) -> np.ndarray:
             f"after {first[label]:g}); give each region one value"
         )
     return by_region.first()[list(regions)].to_numpy(float)
+
+
+AVOCADOS_SHA256 = "630737a0009a7dcd08876a7ef0af22cb13161bfeb63d83591f062dd99d481b71"
+
+_LARGER = ["West", "California", "Midsouth", "SouthCentral"]
+_LARGER += ["Northeast", "Southeast", "GreatLakes", "Plains"]
+
+
+def load_shelf(
+    n_areas: int = 45, *, seed: int, n_weeks: int = 169
+) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Two kinds of avocado in areas of the United States, or a twin; and the twin's elasticities.
+
+    Parameters
+    ----------
+    n_areas, seed, n_weeks : int
+        Of the twin, as :func:`helpers.prices.simulate.simulate_shelf` takes them.
+
+    Returns
+    -------
+    tuple of (pandas.DataFrame, array or None)
+        ``price`` and ``sold`` by week (rows) and by area and product (columns), from
+        ``avocado.csv`` in ``MARKET_BOOK_DATA``; of areas that overlap the smallest.
+    """
+    names = {"Date": "date", "region": "area", "type": "product"}
+    path = find_published(["avocado.csv"], sha256=AVOCADOS_SHA256)
+    if path is None:
+        twin = simulate_shelf(n_areas, seed=seed, n_weeks=n_weeks)
+        table, truth = twin.data, twin.truth["elasticity"]
+    else:
+        table = pd.read_csv(path, parse_dates=["Date"]).rename(columns=names)
+        table = table.rename(columns={"AveragePrice": "price", "Total Volume": "sold"})
+        total = table[table["area"] == "TotalUS"].set_index(["date", "product"])["sold"]
+        parts = table[table["area"].isin(_LARGER)].groupby(["date", "product"])["sold"].sum()
+        if not np.allclose(parts, total.sort_index(), rtol=1e-6):
+            raise DataError("region: the eight larger ones do not add up to TotalUS")
+        table, truth = table[~table["area"].isin([*_LARGER, "TotalUS"])], None
+    wide = table.pivot(index="date", columns=["area", "product"], values=["price", "sold"])
+    return wide.sort_index(axis=1).interpolate().bfill(), truth  # some weeks had no sale

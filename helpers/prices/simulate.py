@@ -187,3 +187,64 @@ def simulate_prices(
         | {"price_response": price_response, "residual_sd": residual_sd},
         expected={"log_quantity": mean.ravel(), "shock": shock.ravel(), "log_cost": row_cost},
     )
+
+
+#: Products of a grocer's shelf, in the order of every array about both.
+PRODUCTS = ("conventional", "organic")
+
+
+@dataclass(frozen=True)
+class ShelfTruth:
+    """Truth of :func:`simulate_shelf`, arrays by product sold and product whose price.
+
+    Attributes
+    ----------
+    elasticity, elasticity_sd : tuple of pairs of float
+        Means over areas, and how areas differ.
+    answers : pair of float
+        By how much a log price rises with an area's own log demand, and with the country's.
+    """
+
+    elasticity: tuple[tuple[float, float], ...] = ((-1.25, 0.1), (0.3, -1.45))
+    elasticity_sd: tuple[tuple[float, float], ...] = ((0.2, 0.06), (0.2, 0.4))
+    answers: tuple[float, float] = (0.0, 0.0)
+
+
+def simulate_shelf(
+    n_areas: int = 45, *, seed: int, n_weeks: int = 169, truth: ShelfTruth | None = None
+) -> Simulation:
+    """Prices and sales of two products by area and week: a twin of the market of avocados.
+
+    Parameters
+    ----------
+    n_areas, seed, n_weeks, truth : int, int, int and ShelfTruth
+        Areas; what all randomness derives from; weeks from 2015-01-04 on; what to assume.
+
+    Returns
+    -------
+    Simulation
+        ``data`` with ``date``, ``area``, ``product``, ``price`` and ``sold``; ``truth`` with
+        ``elasticity`` (areas, product sold, product whose price).
+    """
+    truth, rng = truth or ShelfTruth(), np.random.default_rng(seed)
+    elasticity = rng.normal(truth.elasticity, truth.elasticity_sd, (n_areas, 2, 2))
+
+    def shocks(n, memory, sd):
+        return persistent(rng.standard_normal((n_weeks, n, 2)), memory) * sd
+
+    country, local = shocks(1, 0.5, 0.07), shocks(n_areas, 0.5, (0.09, 0.25))
+    supply, promotions = shocks(1, 0.9, 0.12), shocks(n_areas, 0.5, (0.1, 0.16))
+    years = np.arange(n_weeks)[:, None, None] / 52.18
+    season = 0.15 * np.cos(2 * np.pi * years)
+    price = np.log([1.15, 1.65]) + supply + promotions - 0.4 * season
+    price = price + truth.answers[0] * local + truth.answers[1] * country
+    sold = np.log([1.5e5, 5e3]) + rng.normal(0, 0.8, (n_areas, 1)) + country + local
+    sold = sold + years * rng.normal([0.15, 0.35], [0.05, 0.2], (n_areas, 2))
+    sold = sold + season * rng.normal(1, 0.3, (n_areas, 1))
+    sold = sold + np.einsum("rkj,trj->trk", elasticity, price)
+    names = [f"area {r:02d}" for r in range(1, n_areas + 1)]
+    dates = pd.date_range("2015-01-04", periods=n_weeks, freq="7D")
+    rows = pd.MultiIndex.from_product([dates, names, PRODUCTS], names=["date", "area", "product"])
+    values = {"price": np.exp(price).ravel(), "sold": np.exp(sold).ravel()}
+    data = pd.DataFrame(values, rows).reset_index()
+    return Simulation(data, asdict(truth) | {"elasticity": elasticity}, {})

@@ -423,6 +423,27 @@ PLANTED = (
         "np.where(days, self.sales, self.sales)",
     ),
     Planted(
+        "two-products-on-one-shelf",
+        "an interval leaves out twice what it says",
+        "interval",
+        "(1 - INTERVAL) / 2",
+        "1 - INTERVAL",
+    ),
+    Planted(
+        "two-products-on-one-shelf",
+        "the fewest effective draws are the most",
+        "has_passed",
+        'min(checks["ess_bulk"], checks["ess_tail"])',
+        'max(checks["ess_bulk"], checks["ess_tail"])',
+    ),
+    Planted(
+        "two-products-on-one-shelf",
+        "shocks that last grow",
+        "persistent",
+        "np.sqrt(1 - memory**2)",
+        "np.sqrt(1 + memory**2)",
+    ),
+    Planted(
         "other-roads-to-a-shared-shock",
         "the covariance of a pair enters its square once, not twice",
         "day_log_density",

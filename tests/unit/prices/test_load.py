@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from malformed import MALFORMED_PRICES, good_price_frame
 
 from helpers.data.columns import DataError
-from helpers.prices.load import load_price_panel
+from helpers.prices import load
+from helpers.prices.load import load_price_panel, load_shelf
 from helpers.prices.simulate import simulate_prices
 
 
@@ -74,3 +76,31 @@ def test_malformed_tables_are_refused(tmp_path, name):
     frame.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match=re.escape(message)):
         load_price_panel(tmp_path / "t.csv")
+
+
+def test_a_shelf_is_the_twin_unless_the_published_table_is_at_hand(monkeypatch, tmp_path):
+    monkeypatch.setenv("MARKET_BOOK_DATA", str(tmp_path))
+    wide, truth = load_shelf(5, n_weeks=20, seed=1)
+    assert wide["sold"].shape == (20, 10) and truth.shape == (5, 2, 2)
+    assert list(wide["price"].columns[:2]) == [
+        ("area 01", "conventional"),
+        ("area 01", "organic"),
+    ]
+
+
+def test_of_areas_that_overlap_the_smallest_are_kept(monkeypatch, tmp_path):
+    table = pd.DataFrame({"Date": "2015-01-04", "type": "organic", "AveragePrice": 1.5}, range(11))
+    table["region"] = [*load._LARGER, "TotalUS", "Boise", "Tampa"]
+    table["Total Volume"] = [*8 * [3.0], 24.0, 1.0, 2.0]
+    file = tmp_path / "avocado.csv"
+    monkeypatch.setenv("MARKET_BOOK_DATA", str(tmp_path))
+    for total in (24.0, 25.0):
+        table.loc[8, "Total Volume"] = total
+        table.to_csv(file, index=False)
+        monkeypatch.setattr(load, "AVOCADOS_SHA256", hashlib.sha256(file.read_bytes()).hexdigest())
+        if total == 24:
+            wide, truth = load_shelf(seed=1)
+            assert truth is None and list(wide["sold"].iloc[0]) == [1.0, 2.0]
+        else:
+            with pytest.raises(DataError, match="TotalUS"):
+                load_shelf(seed=1)

@@ -18,7 +18,9 @@ from helpers.bookmaking.cli import CHECKOUT
 from helpers.prices.simulate import (
     SOURCE_SEED,
     PricesTruth,
+    ShelfTruth,
     simulate_prices,
+    simulate_shelf,
     simulate_source_market,
 )
 
@@ -275,3 +277,27 @@ def test_sizes_are_at_least_one_and_the_least_comes_first(arguments):
 def test_a_truth_that_cannot_be_is_refused(name, value, message):
     with pytest.raises(ValidationError, match=rf"{name}\n  Input should be {message}"):
         replace(TRUTH, **{name: value})
+
+
+def test_sales_of_a_shelf_follow_both_prices():
+    sold = ShelfTruth(elasticity=((-2.0, 0.5), (0.25, -1.0)), elasticity_sd=((0, 0), (0, 0)))
+    data = simulate_shelf(30, seed=4, truth=sold).data
+    logs = np.log(data[["price", "sold"]].to_numpy()).reshape(169, 30, 2, 2)
+    logs -= logs.mean(axis=1, keepdims=True)  # within a week
+    logs -= logs.mean(axis=0)
+    price, amount = logs[..., 0].reshape(-1, 2), logs[..., 1].reshape(-1, 2)
+    found = np.linalg.lstsq(price, amount, rcond=None)[0].T
+    assert found == pytest.approx(np.array(sold.elasticity), abs=0.08)
+
+
+def test_prices_of_a_shelf_answer_to_demand():
+    def within_a_week(answers):
+        data = simulate_shelf(30, seed=4, truth=ShelfTruth(answers=answers)).data
+        logs = np.log(data[["price", "sold"]].to_numpy()).reshape(169, 30, 2, 2)
+        logs -= logs.mean(axis=1, keepdims=True)
+        logs -= logs.mean(axis=0)
+        return np.linalg.lstsq(logs[..., 0].reshape(-1, 2), logs[..., 0, 1].ravel())[0][0]
+
+    plain = within_a_week((0.0, 0.0))
+    assert within_a_week((0.3, 0.0)) > plain + 0.15
+    assert within_a_week((0.0, 0.7)) == pytest.approx(plain, abs=0.02)
