@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ def run_svi(
     losses: list[np.ndarray] = []
     done, path = 0, None if checkpoint is None else Path(checkpoint)
     shapes = [tuple(jnp.shape(leaf)) for leaf in jax.tree.leaves(state)]
-    identity = {"seed": seed, "chunk": chunk, "shapes": shapes}
+    identity = json.dumps({"seed": seed, "chunk": chunk, "shapes": shapes})
     if path is not None and path.is_file():
         state, losses, done = _resume(path, state, identity)
     while done < steps:
@@ -146,18 +146,21 @@ def _keep(path, state, losses, done, identity):
     if jax.process_index():  # all take part in the fetching, one writes
         return
     part = path.with_name(path.name + ".part")
-    part.write_bytes(pickle.dumps(identity | {"leaves": leaves, "losses": losses, "done": done}))
+    with part.open("wb") as file:  # arrays only: a pickle would execute what somebody put there
+        np.savez(file, *leaves, losses=np.concatenate(losses), done=done, identity=identity)
     part.replace(path)
 
 
 def _resume(path, state, identity):
-    kept = pickle.loads(path.read_bytes())
-    if any(kept[name] != value for name, value in identity.items()):
-        raise ValueError(f"{path}: checkpoint of another fit; name another file or delete it")
-    tree = jax.tree.structure(state)
-    pairs = zip(kept["leaves"], jax.tree.leaves(state), strict=True)
-    leaves = [jax.device_put(leaf, getattr(like, "sharding", None)) for leaf, like in pairs]
-    return jax.tree.unflatten(tree, leaves), kept["losses"], kept["done"]
+    with np.load(path) as kept:
+        if kept["identity"] != identity:
+            raise ValueError(f"{path}: checkpoint of another fit; name another file or delete it")
+        leaves = [
+            jax.device_put(kept[f"arr_{i}"], getattr(like, "sharding", None))
+            for i, like in enumerate(jax.tree.leaves(state))
+        ]
+        losses, done = [kept["losses"]], int(kept["done"])
+    return jax.tree.unflatten(jax.tree.structure(state), leaves), losses, done
 
 
 def mean_field_start(cells: Cells, *, steps: int = 10) -> Params:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 
 import jax
@@ -62,9 +61,11 @@ def test_two_processes_killed_and_resumed_end_where_one_does(stores, alone, tmp_
         time.sleep(0.02)
     run.kill()
     assert not (tmp_path / "fit.npz").exists()  # it was killed before its end
-    state = pickle.loads(kept.read_bytes())
-    state["losses"][0][:] = -1  # seen again only if the next run goes on from here
-    kept.write_bytes(pickle.dumps(state))
+    with np.load(kept) as file:
+        state = dict(file)
+    state["losses"][0] = -1  # seen again only if the next run goes on from here
+    with kept.open("wb") as file:
+        np.savez(file, **state)
     fit = start_processes(*stores, tmp_path, **options).finish()
     assert_same(fit, alone, since=1)
     assert fit.losses[0] == -1

@@ -138,7 +138,7 @@ def test_a_killed_run_resumes_where_it_was(cells, tmp_path):
         if step == 20:
             raise Killed
 
-    path = tmp_path / "run.pickle"
+    path = tmp_path / "run.npz"
     with pytest.raises(Killed):
         run_svi(
             *(collapsed_model, mean_field, arrays),
