@@ -117,14 +117,14 @@ STORES = Part(
 CHAPTERS = {
     "shocks-both-cities-share": (CITIES, 30, 0.05),
     "what-the-ads-did": (CITIES, 60, 0.15),
-    "multilevel-elasticities": (PRICES, 30, 0.5),
-    "new-regions-and-best-prices": (PRICES, 30, 0.5),
+    "multilevel-elasticities": (PRICES, 25, 0.2),
+    "new-regions-and-best-prices": (PRICES, 35, 0.25),
     "media-mix-case-study": (MEDIA, 40, 0.05),
     "what-to-believe-in-a-media-mix-model": (MEDIA, 60, 0.1),
-    "hierarchical-markets": (MARKETS, 30, 0.15),
-    "a-thousand-stores": (STORES, 20, 3e-5),
-    "new-stores": (STORES, 20, 3e-5),
-    "beyond-one-machine": (STORES, 30, 4e-5),
+    "hierarchical-markets": (MARKETS, 30, 0.035),
+    "a-thousand-stores": (STORES, 12, 6e-6),
+    "new-stores": (STORES, 12, 4e-6),
+    "beyond-one-machine": (STORES, 18, 9e-6),
 }
 
 
