@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -172,11 +173,14 @@ def execute_book(
     waiting.sort(key=lambda job: -job[0])
 
     left = {name: seconds for seconds, name, *_ in waiting}
+    begun: dict[str, float] = {}
     workers = workers or os.cpu_count() or 1
 
     def to_go() -> str:
         """Minutes left, by the last build's times, if it knew all of the chapters."""
-        seconds = max([sum(left.values()) / workers, *left.values()], default=0.0)
+        now = time.monotonic()
+        rest = [max(0.0, s + begun.get(name, now) - now) for name, s in left.items()]
+        seconds = max([sum(rest) / workers, *rest], default=0.0)
         return f"; about {math.ceil(seconds / 60)} min left" if 0 < seconds < math.inf else ""
 
     if waiting:
@@ -186,6 +190,7 @@ def execute_book(
     about = {"profile": profile, "commit": commit(book)}
 
     def execute(name: str, notebook: nbformat.NotebookNode, target: Path) -> Result:
+        begun[name] = time.monotonic()
         say(f"  {name}  started")
         (own := scratch / name).mkdir(parents=True)
         more = prepare(own) if prepare else {}
