@@ -168,7 +168,7 @@ TABLE: dict[str, Parameter] = {
     "WRITE_OFF_COST": number("what a unit that is left over costs", 0, assumed=True),
     "MEMORY_GB": number("memory of the machine that you think of", 0),
     **_study("N_REPLICATES N_SIMULTANEOUS N_DRIFTING N_TWO_STEP N_PLACEBOS N_PLACEMENTS LONGER"),
-    **_study("STUDY_DRAWS N_REGRESSED"),
+    **_study("STUDY_DRAWS N_REGRESSED KEEP_RECORD"),
     **_study("N_REGIONS N_WEEKS N_LEFT_OUT N_MARKETS N_CHASING N_WEAK N_TWINS STUDY_DEPTH"),
     **_study("N_PANELS N_HURT N_TRAIN PLAIN_EPOCHS SCHEDULE_STEPS N_TRIES N_NUTS N_TRUTH"),
     **_study("N_STUDY N_SHELVES RUNG_DRAWS LIFT_ERROR FAST_STEPS N_PARTICLES STEPS CHUNK N_TIMED"),
