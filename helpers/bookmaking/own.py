@@ -116,11 +116,11 @@ STORES = Part(
 #: seconds at least, and for each unit of size with published draws.
 CHAPTERS = {
     "shocks-both-cities-share": (CITIES, 30, 0.05),
-    "what-the-ads-did": (CITIES, 60, 0.15),
+    "what-the-ads-did": (CITIES, 40, 0.08),
     "multilevel-elasticities": (PRICES, 25, 0.2),
     "new-regions-and-best-prices": (PRICES, 35, 0.25),
     "media-mix-case-study": (MEDIA, 40, 0.05),
-    "what-to-believe-in-a-media-mix-model": (MEDIA, 60, 0.1),
+    "what-to-believe-in-a-media-mix-model": (MEDIA, 45, 0.055),
     "hierarchical-markets": (MARKETS, 30, 0.035),
     "a-thousand-stores": (STORES, 12, 6e-6),
     "new-stores": (STORES, 12, 4e-6),
