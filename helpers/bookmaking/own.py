@@ -119,7 +119,7 @@ CHAPTERS = {
     "what-the-ads-did": (CITIES, 40, 0.08),
     "multilevel-elasticities": (PRICES, 25, 0.2),
     "new-regions-and-best-prices": (PRICES, 35, 0.25),
-    "media-mix-case-study": (MEDIA, 40, 0.05),
+    "media-mix-case-study": (MEDIA, 20, 0.03),
     "what-to-believe-in-a-media-mix-model": (MEDIA, 45, 0.055),
     "hierarchical-markets": (MARKETS, 30, 0.035),
     "a-thousand-stores": (STORES, 12, 6e-6),
