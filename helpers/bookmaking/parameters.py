@@ -97,8 +97,8 @@ def _prices(text: str) -> list[float]:
     return [low, high]
 
 
-def _study(text: str, chapter: str = "") -> dict[str, Parameter]:
-    entry = Parameter("a size of the book's own study", "a number", yaml.safe_load, study=True)
+def _study(text: str, chapter: str = "", about: str = "a size of the book's own study", **flags):
+    entry = Parameter(about, "a number", yaml.safe_load, study=True, **flags)
     return {chapter + name: entry for name in text.split()}
 
 
@@ -172,7 +172,8 @@ TABLE: dict[str, Parameter] = {
     **_study("N_REGIONS N_WEEKS N_LEFT_OUT N_MARKETS N_CHASING N_WEAK N_TWINS STUDY_DEPTH"),
     **_study("N_PANELS N_HURT N_TRAIN PLAIN_EPOCHS SCHEDULE_STEPS N_TRIES N_NUTS N_TRUTH"),
     **_study("N_STUDY N_SHELVES RUNG_DRAWS LIFT_ERROR FAST_STEPS N_PARTICLES STEPS CHUNK N_TIMED"),
-    **_study("N_PLAIN LARGEST N_SIZES GPU_FLOOR_MS"),
+    **_study("N_PLAIN LARGEST N_SIZES GPU_FLOOR_MS N_CHAINS"),
+    **_study("CLUSTER", about="address of a Dask scheduler", optional=True),
     **_study("N_DAYS PRIOR_DRAWS", "shocks-both-cities-share "),
     **_study("N_DAYS", "what-the-ads-did "),
     **_study("PRIOR_DRAWS", "multilevel-elasticities "),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from helpers.cities.load import TwoSeries
 from helpers.data.simulation import Simulation
 
 Timing = Literal["random", "avoid", "chase", "simultaneous"]
@@ -56,8 +55,21 @@ def _centred_walk(rng: np.random.Generator, n_days: int, sd: float) -> np.ndarra
     return sd * walk / walk.std()
 
 
-def _place_campaigns(rng, demand, timing, n_campaigns, length):
-    """Draw campaign days, shape (n_days, 2); two lengths around each campaign stay free."""
+def place_campaigns(
+    rng: np.random.Generator, demand: np.ndarray, timing: Timing, n_campaigns: int, length: int
+) -> np.ndarray:
+    """Draw campaign days; two lengths around each campaign stay free.
+
+    Parameters
+    ----------
+    rng, demand, timing, n_campaigns, length : Generator, array (n_days,), str, int and int
+        Of each city's campaigns of so many days, which seek demand or avoid it, as ``timing`` says.
+
+    Returns
+    -------
+    array, shape (n_days, 2)
+        1 on the days with ads.
+    """
     if timing not in _TARGETING:
         raise ValueError(f"timing={timing!r} is unknown; use one of {', '.join(_TARGETING)}")
     n_days = demand.size
@@ -127,7 +139,7 @@ def simulate_two_cities(
     for c in range(2):
         own_spikes[own_days[c], c] = loading[c] * sizes(own_days[c].size)
 
-    ads = _place_campaigns(rng, drift, timing, truth.n_campaigns, truth.campaign_days)
+    ads = place_campaigns(rng, drift, timing, truth.n_campaigns, truth.campaign_days)
     shock = drift + shared_spikes
     weekday = np.asarray(truth.weekday_b)[dates.day_of_week]
     mean = (
@@ -166,35 +178,3 @@ def simulate_two_cities(
             **{"own_drift": own_drift, "own_spikes": own_spikes, "ads": ads},
         },
     )
-
-
-def plant_lift(
-    series: TwoSeries,
-    *,
-    seed: int,
-    lift: float = 0.05,
-    timing: Timing = "random",
-    n_campaigns: int = 4,
-    campaign_days: int = 14,
-) -> tuple[TwoSeries, np.ndarray]:
-    """Raise real sales on invented campaign days, to see whether a model finds it.
-
-    Parameters
-    ----------
-    series, seed, lift, timing, n_campaigns, campaign_days : TwoSeries, int, float, str, int, int
-        Sales, and the planted campaigns, which raise sales by a share ``lift`` (0: a placebo).
-
-    Returns
-    -------
-    tuple of TwoSeries and array
-        The raised series, and an array (n_days, 2) of 1 on planted days.
-    """
-    relative = series.sales / np.nanmean(series.sales, axis=0)
-    # A closed day says nothing of demand: it takes its neighbours' mean.
-    demand = pd.Series(relative.mean(axis=1)).interpolate(limit_direction="both").to_numpy()
-    rng = np.random.default_rng(seed)
-    # A campaign closes up to four lengths of starts to the others: this length always fits.
-    longest = len(series.dates) // (8 * n_campaigns + 1)
-    length = max(1, min(campaign_days, longest))
-    planted = _place_campaigns(rng, demand, timing, n_campaigns, length)
-    return replace(series, sales=series.sales * (1 + lift * planted)), planted

@@ -69,8 +69,23 @@ def _find_files(directory: str | Path | None) -> tuple[Path, Path]:
     )
 
 
-def _grouped(frame: pd.DataFrame, groups: Sequence[str] = ("a", "d")) -> pd.DataFrame:
-    """Sum daily sales over each store type, without stores that have missing days."""
+def load_rossmann_groups(
+    directory: str | Path | None = None, *, groups: Sequence[str] = ("a", "d")
+) -> pd.DataFrame:
+    """Daily sales of groups of Rossmann stores, as Part I's loader takes them.
+
+    Parameters
+    ----------
+    directory, groups : path and sequence of str, optional
+        Folder with ``train`` and ``store`` (else ``MARKET_BOOK_DATA``), and a store type a "city".
+
+    Returns
+    -------
+    pandas.DataFrame
+        Long frame ``date, city, sales``; blank where fewer than half of the stores were open, and
+        without stores that have missing days.
+    """
+    frame = load_rossmann(directory)
     n_days = (frame["Date"].max() - frame["Date"].min()).days + 1
     complete = frame.groupby("Store")["Date"].transform("size") == n_days
     kept = frame[complete & frame["StoreType"].isin(groups)]
@@ -90,21 +105,3 @@ def _grouped(frame: pd.DataFrame, groups: Sequence[str] = ("a", "d")) -> pd.Data
             "sales": daily["sales"].where(daily["open_share"] >= 0.5),
         }
     )
-
-
-def load_rossmann_groups(
-    directory: str | Path | None = None, *, groups: Sequence[str] = ("a", "d")
-) -> pd.DataFrame:
-    """Daily sales of groups of Rossmann stores, as Part I's loader takes them.
-
-    Parameters
-    ----------
-    directory, groups : path and sequence of str, optional
-        Folder with ``train`` and ``store`` (else ``MARKET_BOOK_DATA``), and a store type a "city".
-
-    Returns
-    -------
-    pandas.DataFrame
-        Long frame ``date, city, sales``; blank where fewer than half of the stores were open.
-    """
-    return _grouped(load_rossmann(directory), groups)

@@ -51,26 +51,14 @@ def _counts(ranks: Ranks, n_bins: int = _BINS) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far bars and ECDFs of a study are off, all of them together.
+    """How far bars and ECDFs of a study are off, all together; histograms count as independent."""
 
-    Attributes
-    ----------
-    outside, outer : list of str and pandas.Series
-        Quantities with a bar that leaves the band; by quantity, the share of ranks in the two
-        outer bars: a fifth for a right posterior, more for one that is too narrow.
-    farthest, allowed : float
-        How far the farthest bar is from an even one, and how far the band allows, in data sets.
-    bars, curves : float
-        Share of studies of a right model, to about 0.0003, that have a bar, or a point of an ECDF,
-        as far off; histograms are taken as independent.
-    """
-
-    outside: list[str]
-    outer: pd.Series
-    farthest: float
-    allowed: float
-    bars: float
-    curves: float
+    outside: list[str]  # quantities with a bar that leaves the band
+    outer: pd.Series  # share of ranks in the outer bars: a fifth, and more if a posterior is narrow
+    farthest: float  # of all bars, from an even one, in data sets
+    allowed: float  # by the band
+    bars: float  # share of studies of a right model with a bar as far off, to about 0.0003
+    curves: float  # likewise with a point of an ECDF
 
     @property
     def passes(self) -> bool:

@@ -92,18 +92,8 @@ def require_converged(
         f"{what}: {checks['divergences']:.0f} divergences, R-hat at most {checks['rhat']:.3f}, "
         f"effective sample size at least {ess:.0f}"
     )
-    require_passed(has_passed(checks, least_ess, most_divergences), line, claim=claim)
-    return checks
-
-
-def require_passed(passed: bool, line: str, *, claim: Claims) -> None:
-    """Raise ``NotConverged`` unless a fit without chains passed its check, or say so.
-
-    Parameters
-    ----------
-    passed, line, claim : bool, str and Claims
-        The check, what it found, and the chapter's claims.
-    """
+    passed = has_passed(checks, least_ess, most_divergences)
     if claim.sampler and not passed:
         raise NotConverged(line)
     claim(passed, line)
+    return checks

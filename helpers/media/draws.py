@@ -94,10 +94,6 @@ class MixDraws:
             controls=self.controls @ data.frame[data.controls].to_numpy(float).T,
         )
 
-    def location(self, data: MediaData, history: MediaData | None = None) -> np.ndarray:
-        """Centre of the truncated normal, shape (draws, periods): the sum of all parts."""
-        return self.parts(data, history).location
-
     def expected(self, location: np.ndarray) -> np.ndarray:
         """Mean of the truncated normal: above its centre, for sales are not negative."""
         scale = self.noise_sd[:, None]

@@ -192,32 +192,6 @@ def hierarchical_priors(
     return priors
 
 
-def hierarchical_mmm(
-    priors: dict[str, Any], market: str = "market", max_lag: int = 6, **kwargs: Any
-) -> MMM:
-    """PyMC-Marketing's panel ``MMM`` with the priors of :func:`hierarchical_priors`, not built yet.
-
-    Parameters
-    ----------
-    priors, market, max_lag : dict, str and int
-        What :func:`hierarchical_priors` returns; the column of markets; periods of adstock.
-    **kwargs
-        What ``MMM`` takes; entries of its ``model_config`` replace ``priors``.
-
-    Returns
-    -------
-    MMM
-        ``build_model(X, y)`` and ``fit(X, y)`` come next.
-    """
-    return MMM(
-        dims=(market,),
-        adstock=GeometricAdstock(l_max=max_lag),
-        saturation=LogisticSaturation(),
-        model_config=priors | (kwargs.pop("model_config", None) or {}),
-        **kwargs,
-    )
-
-
 def pooling_factor(deviation: np.ndarray) -> float:
     """How much the population decides a market's deviation :cite:p:`gelman2006pooling`.
 
@@ -358,15 +332,17 @@ class HierarchicalMMM:
         return histories(X, date=keys[0], market=keys[1])
 
     def _build(self, X: pd.DataFrame, y: np.ndarray, periods=None) -> MMM:
+        """PyMC-Marketing's panel ``MMM`` with the priors of :func:`hierarchical_priors`."""
         market, channels = self.hierarchy_column, self.channel_columns
         pooling = {name: getattr(self, name) for name in _POOLING}
-        mmm = hierarchical_mmm(
-            hierarchical_priors(channels, market, **pooling, periods=periods),
-            market,
-            self.adstock_max_lag,
+        priors = hierarchical_priors(channels, market, **pooling, periods=periods)
+        mmm = MMM(
+            dims=(market,),
             date_column=self.date_column,
             channel_columns=channels,
-            **self.kwargs,
+            adstock=GeometricAdstock(l_max=self.adstock_max_lag),
+            saturation=LogisticSaturation(),
+            **self.kwargs | {"model_config": priors | (self.kwargs.get("model_config") or {})},
         )
         mmm.build_model(X, pd.Series(y, index=X.index))
         mmm.add_original_scale_contribution_variable(["y"])

@@ -1,20 +1,14 @@
 """Stores laid over devices and processes.
 
-On a cluster each process calls this module on its own part of the stores::
+On a cluster each process fits its own part of the stores, as under Slurm::
 
-    python -m helpers.stores.devices part-0.npz --coordinator host:port --processes 2 --process 0
+    srun --ntasks 4 python -m helpers.stores.devices parts --processes 4 --checkpoint kept
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +53,24 @@ def pad_stores(values: Mapping[str, np.ndarray], multiple: int) -> dict[str, np.
     return padded
 
 
-def _take_stores(values: Mapping[str, np.ndarray], stores: slice) -> dict[str, np.ndarray]:
-    """Some stores of cells or parameters, and whole what all stores share."""
-    part = {}
-    for name, value in values.items():
-        axis = _STORE_AXIS.get(name, 0)
-        index = () if axis is None else (slice(None),) * axis + (stores,)
-        part[name] = np.asarray(value)[index]
-    return part
+def write_parts(
+    cells: Mapping[str, np.ndarray], start: Params, folder: str | Path, processes: int
+) -> None:
+    """Write ``part-0.npz`` and so on: what each process of a fit holds.
+
+    Parameters
+    ----------
+    cells, start, folder, processes : mappings of array, str or Path, and int
+        Of all stores, padded to a multiple of all devices; where to write; how many processes.
+    """
+    own = cells["n"].shape[0] // processes
+    for k in range(processes):
+        part = {}
+        for name, value in [*cells.items(), *((f"start/{name}", v) for name, v in start.items())]:
+            axis = _STORE_AXIS.get(name.removeprefix("start/"), 0)
+            stores = np.arange(k * own, (k + 1) * own)
+            part[name] = value if axis is None else np.take(value, stores, axis)
+        np.savez(Path(folder) / f"part-{k}.npz", **part)
 
 
 def shard_stores(
@@ -100,10 +104,10 @@ def shard_stores(
 
 
 def fit_part(
-    part: str | Path,
+    folder: str | Path,
     *,
-    coordinator: str | None = None,
     processes: int = 1,
+    coordinator: str | None = None,
     process: int = 0,
     **options: Any,
 ) -> Fit:
@@ -111,10 +115,10 @@ def fit_part(
 
     Parameters
     ----------
-    part : str or pathlib.Path
-        ``.npz`` file: cells of this process's stores and, under ``start/``, starting parameters.
-    coordinator, processes, process : str, int and int
-        Host and port of process 0; how many there are, and which of them this is, from 0.
+    folder, processes : str or pathlib.Path, and int
+        Of :func:`write_parts`; if more than one, Slurm, MPI or Kubernetes tell which this is.
+    coordinator, process : str and int
+        Where none of them is: host and port of process 0, and this one's number.
     **options : object
         As :func:`helpers.stores.svi.run_svi`; a ``checkpoint`` on a disk that all processes see.
 
@@ -124,107 +128,27 @@ def fit_part(
         The whole fit, in each process.
     """
     if processes > 1:
-        jax.distributed.initialize(coordinator, processes, process)
-    with np.load(part) as file:
-        values = {name: file[name] for name in file.files}
+        jax.distributed.initialize(*[coordinator, processes, process] if coordinator else [])
+    with np.load(Path(folder) / f"part-{jax.process_index()}.npz") as file:
+        values = dict(file)
     start = {name[6:]: values.pop(name) for name in list(values) if name.startswith("start/")}
     cells, start = shard_stores(values), shard_stores(start)
     return run_svi(collapsed_model, mean_field, cells, start=start, **options)
 
 
-@dataclass(frozen=True)
-class Processes:
-    """Processes of one fit on this machine; they write to ``log-0.txt`` and so on."""
-
-    running: list[subprocess.Popen]
-    directory: Path
-
-    def kill(self) -> None:
-        """Kill them all at once, as a power cut does."""
-        for process in self.running:
-            process.kill()
-            process.wait()
-
-    def finish(self, *, seconds: float = 600) -> Fit:
-        """Wait for their end and read the fit; kill all if one fails or does not end in time."""
-        end = time.monotonic() + seconds
-        while True:
-            codes = [process.poll() for process in self.running]
-            if None not in codes or any(codes) or time.monotonic() > end:
-                break
-            time.sleep(0.02)
-        self.kill()
-        for k, code in enumerate(codes):
-            if code:
-                said = (self.directory / f"log-{k}.txt").read_text()[-2000:]
-                raise RuntimeError(f"process {k} of the fit failed:\n{said}")
-        if None in codes:
-            raise RuntimeError(f"process {codes.index(None)} not at its end in {seconds} s")
-        with np.load(self.directory / "fit.npz") as file:
-            params = {name: file[name] for name in file.files}
-        return Fit(losses=params.pop("losses"), params=params)
-
-
-def start_processes(
-    cells: Mapping[str, np.ndarray],
-    start: Params,
-    directory: str | Path,
-    *,
-    processes: int = 1,
-    devices: int = 1,
-    **options: Any,
-) -> Processes:
-    """Start the processes of one fit on this machine, as a cluster does on several.
-
-    Parameters
-    ----------
-    cells, start, directory, processes, devices : mappings of array, str or Path, int and int
-        Of all stores, padded to a multiple of all devices; how many virtual devices a process has.
-    **options : object
-        Of the command line: ``steps``, ``chunk``, ``seed``, ``rate``, ``checkpoint``.
-
-    Returns
-    -------
-    Processes
-        To be killed, or waited for.
-    """
-    directory = Path(directory)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        options |= {"coordinator": f"localhost:{free.getsockname()[1]}", "processes": processes}
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    precision = {"JAX_ENABLE_X64": str(jax.config.jax_enable_x64)}  # as here
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"} | precision
-    own = cells["n"].shape[0] // processes
-    running = []
-    for k in range(processes):
-        part = directory / f"part-{k}.npz"
-        stores = slice(k * own, (k + 1) * own)
-        of_start = {f"start/{name}": value for name, value in _take_stores(start, stores).items()}
-        np.savez(part, **_take_stores(cells, stores), **of_start)
-        words = [f"--{key}={value}" for key, value in options.items()]
-        command = [sys.executable, "-P", "-m", "helpers.stores.devices", str(part), *words]
-        command += [f"--process={k}", f"--out={directory / 'fit.npz'}"]
-        with (directory / f"log-{k}.txt").open("w") as log:
-            running.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-    return Processes(running, directory)
-
-
 def main() -> None:
-    """Run one process of a fit; process 0 writes the parameters and losses."""
+    """Run one process of a fit; process 0 writes ``fit.npz``, parameters and losses."""
     parser = argparse.ArgumentParser(description=fit_part.__doc__.splitlines()[0])
-    parser.add_argument("part", type=Path, help="its cells and start, as .npz")
-    parser.add_argument("--out", type=Path, default=Path("fit.npz"))
-    parser.add_argument("--coordinator", help="host:port of process 0")
-    parser.add_argument("--checkpoint", type=Path, help="file on a disk that all processes see")
+    parser.add_argument("folder", type=Path, help="of the parts")
+    parser.add_argument("--coordinator", help="host:port of process 0, where no cluster says it")
+    parser.add_argument("--checkpoint", type=Path, help="folder that all processes see")
     numbers = {"processes": 1, "process": 0, "steps": 1000, "chunk": 100, "seed": 0, "rate": 0.01}
     for name, value in numbers.items():
         parser.add_argument(f"--{name}", type=type(value), default=value)
     options = vars(parser.parse_args())
-    out = options.pop("out")
     fit = fit_part(**options)
-    if options["process"] == 0:
-        np.savez(out, losses=fit.losses, **fit.params)
+    if jax.process_index() == 0:
+        np.savez(options["folder"] / "fit.npz", losses=fit.losses, **fit.params)
 
 
 if __name__ == "__main__":

@@ -152,38 +152,6 @@ def _log_means(panel: StorePanel, coef: np.ndarray) -> np.ndarray:
     return np.take_along_axis(eta, np.maximum(panel.pattern, 0), axis=1)
 
 
-def _noise(panel: StorePanel, log_mean: np.ndarray, weekly: bool):
-    """Effects of weeks on the chain and their spread over stores, log dispersion of stores."""
-    number = week_of(panel.dates)
-    first, n_weeks = number[0], number[-1] - number[0] + 1
-    index = (np.arange(len(log_mean))[:, None] * n_weeks + number - first).ravel()
-
-    def by_week(values):
-        return np.bincount(index, values.ravel(), len(log_mean) * n_weeks).reshape(-1, n_weeks)
-
-    observed, mean = np.isfinite(panel.sales), np.exp(log_mean)
-    sales = np.nan_to_num(panel.sales)
-    effect, variance = np.zeros(n_weeks), 0.0
-    if weekly:
-        rest = np.where(observed, sales / mean - 1, 0.0)
-        n = by_week(observed)
-        # a store has as much to say on a week as it has days, and half a store says nothing
-        effect = np.log1p(np.clip(by_week(rest).sum(0) / (n.sum(0) + 5), -0.8, 4))
-        mean = mean * np.exp(effect[number - first])
-        rest = np.where(observed, sales / mean - 1, 0.0)
-        pairs = (n * (n - 1)).sum()
-        # two days of a week share its effect and nothing else
-        variance = max((by_week(rest) ** 2 - by_week(rest**2)).sum() / max(pairs, 1), 1e-6)
-    share = np.where(observed, sales / mean - 1, 0.0) ** 2
-    excess = np.where(observed, (share - variance) * mean, 0).sum(1) / observed.sum(1) - 1
-    lowest = max(np.quantile(excess, 0.05), 0.05)
-    return (
-        pd.Series(effect, index=np.arange(first, first + n_weeks)),
-        np.sqrt(variance),
-        np.log(np.maximum(excess, lowest)),
-    )
-
-
 def learn_weeks(population: Population, panel: StorePanel) -> Population:
     """Take weeks apart from days, by moments of the residuals.
 
@@ -197,53 +165,36 @@ def learn_weeks(population: Population, panel: StorePanel) -> Population:
     Population
         With effects of past weeks, their spread, and a dispersion of days only.
     """
-    log_mean = _log_means(panel, population.stores[:, :-1])
-    weeks, week_sd, dispersion = _noise(panel, log_mean, weekly=True)
-    return _with_dispersion(replace(population, weeks=weeks, week_sd=week_sd), dispersion)
+    number = week_of(panel.dates)
+    first, n_weeks = number[0], number[-1] - number[0] + 1
+    index = (np.arange(len(panel.stores))[:, None] * n_weeks + number - first).ravel()
 
+    def by_week(values):
+        return np.bincount(index, values.ravel(), index.max() + 1).reshape(-1, n_weeks)
 
-def _with_dispersion(population: Population, dispersion: np.ndarray) -> Population:
+    observed, mean = np.isfinite(panel.sales), np.exp(_log_means(panel, population.stores[:, :-1]))
+    sales, n = np.nan_to_num(panel.sales), by_week(observed)
+    rest = np.where(observed, sales / mean - 1, 0.0)
+    # a store has as much to say on a week as it has days, and half a store says nothing
+    effect = np.log1p(np.clip(by_week(rest).sum(0) / (n.sum(0) + 5), -0.8, 4))
+    mean = mean * np.exp(effect[number - first])
+    rest = np.where(observed, sales / mean - 1, 0.0)
+    # two days of a week share its effect and nothing else
+    pairs = max((n * (n - 1)).sum(), 1)
+    variance = max((by_week(rest) ** 2 - by_week(rest**2)).sum() / pairs, 1e-6)
+    excess = np.where(observed, (rest**2 - variance) * mean, 0).sum(1) / observed.sum(1) - 1
+    dispersion = np.log(np.maximum(excess, max(np.quantile(excess, 0.05), 0.05)))
     regression, covariance = population.regression.copy(), population.covariance.copy()
-    regression[:, -1] = 0
-    regression[0, -1] = dispersion.mean()
-    covariance[-1] = covariance[:, -1] = 0
-    covariance[-1, -1] = dispersion.var() + 1e-4
-    stores = np.column_stack([population.stores[:, :-1], dispersion])
-    return replace(population, regression=regression, covariance=covariance, stores=stores)
-
-
-def share_effects(population: Population, panel: StorePanel, *, level: bool) -> Population:
-    """Forbid the stores to differ, except in dispersion and, if wanted, in level.
-
-    Parameters
-    ----------
-    population, panel, level : Population, StorePanel and bool
-        As learnt; its panel; whether each store keeps a shrunken level, else complete pooling.
-
-    Returns
-    -------
-    Population
-        Level and dispersion estimated anew under this constraint.
-    """
-    size = population.covariance.shape[0]
-    attributes = store_contrasts(panel)
-    mean = population.stores.mean(0)
-    regression = np.zeros_like(population.regression)
-    regression[0] = mean
-    log_mean = _log_means(panel, np.tile(mean[:-1], (len(panel.stores), 1)))
-    expected = np.where(np.isfinite(panel.sales), np.exp(log_mean), 0).sum(1)
-    own = np.log(np.maximum(np.nansum(panel.sales, 1), 0.5) / expected)
-    covariance = 1e-8 * np.eye(size)
-    shift = np.linalg.lstsq(attributes, own, rcond=None)[0]
-    regression[:, 0] += shift
-    if level:
-        covariance[0, 0] = (own - attributes @ shift).var()
-        log_mean += own[:, None]
-    else:
-        log_mean += (attributes @ shift)[:, None]
-    _, _, dispersion = _noise(panel, log_mean, weekly=False)
-    shared = replace(population, regression=regression, covariance=covariance)
-    return _with_dispersion(shared, dispersion)
+    regression[:, -1], covariance[-1], covariance[:, -1] = 0, 0, 0
+    regression[0, -1], covariance[-1, -1] = dispersion.mean(), dispersion.var() + 1e-4
+    return replace(
+        population,
+        regression=regression,
+        covariance=covariance,
+        stores=np.column_stack([population.stores[:, :-1], dispersion]),
+        weeks=pd.Series(effect, index=np.arange(first, first + n_weeks)),
+        week_sd=np.sqrt(variance),
+    )
 
 
 def meet_stores(population: Population, panel: StorePanel, days: np.ndarray) -> NewStores:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 
 from helpers.stores.cells import Cells
 from helpers.stores.model import Params, _log_likelihood, numpyro
@@ -84,7 +85,7 @@ def run_svi(
     chunk : int
         Steps compiled together; one whose loss is not finite is an error.
     checkpoint, progress : str or pathlib.Path, and callable
-        File of the state after each chunk, from which a run goes on to the same numbers; called
+        Folder of the state after each chunk, from which a run goes on to the same numbers; called
         after each chunk with the step and its mean loss.
 
     Returns
@@ -108,27 +109,29 @@ def run_svi(
 
         return jax.lax.scan(step, state, length=length)
 
-    losses: list[np.ndarray] = []
-    done, path = 0, None if checkpoint is None else Path(checkpoint)
-    shapes = [tuple(jnp.shape(leaf)) for leaf in jax.tree.leaves(state)]
-    identity = json.dumps({"seed": seed, "chunk": chunk, "shapes": shapes})
-    if path is not None and path.is_file():
-        state, losses, done = _resume(path, state, identity)
-    while done < steps:
-        length = min(chunk, steps - done)
-        with warnings.catch_warnings():  # a site that only model or guide has is an error
-            warnings.filterwarnings("error", "Found (non-auxiliary )?vars")
-            state, part = advance(state, length, *data)
-        losses.append(np.asarray(part))
-        done += length
-        if not np.isfinite(losses[-1]).all():
-            raise FloatingPointError(f"loss not finite before step {done}; lower the rate")
-        if path is not None:
-            _keep(path, state, losses, done, identity)
-        if progress is not None:
-            progress(done, float(losses[-1].mean()))
+    losses, done = np.empty(0, np.float32), 0
+    shapes = [list(jnp.shape(leaf)) for leaf in jax.tree.leaves(state)]
+    identity = {"seed": seed, "chunk": chunk, "shapes": shapes}
+    keep = partial(ocp.CheckpointManager, options=ocp.CheckpointManagerOptions(max_to_keep=1))
+    with nullcontext() if checkpoint is None else keep(Path(checkpoint).absolute()) as kept:
+        if kept is not None and (done := kept.latest_step() or 0):
+            state, losses = _resumed(kept, done, state, identity)
+        while done < steps:
+            length = min(chunk, steps - done)
+            with warnings.catch_warnings():  # a site that only model or guide has is an error
+                warnings.filterwarnings("error", "Found (non-auxiliary )?vars")
+                state, part = advance(state, length, *data)
+            losses, done = np.append(losses, part), done + length
+            if not np.isfinite(losses[-length:]).all():
+                raise FloatingPointError(f"loss not finite before step {done}; lower the rate")
+            if kept is not None:
+                args = ocp.args.StandardSave({"state": state, "losses": losses})
+                args = ocp.args.Composite(fit=args, identity=ocp.args.JsonSave(identity))
+                kept.save(done, args=args)
+            if progress is not None:
+                progress(done, float(losses[-length:].mean()))
     params = {name: _fetch(value) for name, value in svi.get_params(state).items()}
-    return Fit(params, np.concatenate(losses))
+    return Fit(params, losses)
 
 
 def _fetch(value) -> np.ndarray:
@@ -140,27 +143,15 @@ def _fetch(value) -> np.ndarray:
     return np.asarray(process_allgather(value, tiled=True))
 
 
-def _keep(path, state, losses, done, identity):
-    """Write so that the file is the old state or the whole new one."""
-    leaves = [_fetch(leaf) for leaf in jax.tree.leaves(state)]
-    if jax.process_index():  # all take part in the fetching, one writes
-        return
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:  # arrays only: a pickle would execute what somebody put there
-        np.savez(file, *leaves, losses=np.concatenate(losses), done=done, identity=identity)
-    part.replace(path)
-
-
-def _resume(path, state, identity):
-    with np.load(path) as kept:
-        if kept["identity"] != identity:
-            raise ValueError(f"{path}: checkpoint of another fit; name another file or delete it")
-        leaves = [
-            jax.device_put(kept[f"arr_{i}"], getattr(like, "sharding", None))
-            for i, like in enumerate(jax.tree.leaves(state))
-        ]
-        losses, done = [kept["losses"]], int(kept["done"])
-    return jax.tree.unflatten(jax.tree.structure(state), leaves), losses, done
+def _resumed(kept, done, state, identity):
+    like = ocp.args.StandardRestore({"state": state, "losses": np.empty(done, np.float32)})
+    known = kept.restore(done, args=ocp.args.Composite(identity=ocp.args.JsonRestore()))
+    if known.identity != identity:
+        raise ValueError(
+            f"{kept.directory}: checkpoint of another fit; name another folder or delete it"
+        )
+    found = kept.restore(done, args=ocp.args.Composite(fit=like)).fit
+    return found["state"], found["losses"]
 
 
 def mean_field_start(cells: Cells, *, steps: int = 10) -> Params:

@@ -66,7 +66,9 @@ def stores_table(record: Row) -> str:
         "Way": _way,
         "Stores": _get("stores"),
         "Data": _get("data"),
-        "Loss a store": lambda row: f"{row['loss']:.1f}" if "loss" in row else "",
+        "Loss a store": lambda row: (
+            f"{row['loss']:.1f}" if "loss" in row else "runs off" * ("ran_off" in row)
+        ),
         "Time": lambda row: f"{row['seconds']:.1f} s",
         "Fit alone": lambda row: f"{row['fit_seconds']:.1f} s",
         "CPU time": _COLUMNS["CPU time"],

@@ -191,10 +191,10 @@ PLANTED = (
     ),
     Planted(
         "what-the-ads-did",
-        "a planted lift raises every day",
-        "plant_lift",
-        "series.sales * (1 + lift * planted)",
-        "series.sales * (1 + lift)",
+        "campaigns follow one another at once",
+        "place_campaigns",
+        "free[max(0, start - 2 * length) : start + 2 * length] = False",
+        "free[start : start + length] = False",
     ),
     Planted(
         "a-market-with-known-elasticities",
@@ -390,16 +390,16 @@ PLANTED = (
     Planted(
         "beyond-one-machine",
         "all processes hold the same stores",
-        "start_processes",
-        "slice(k * own, (k + 1) * own)",
-        "slice(0, own)",
+        "write_parts",
+        "np.arange(k * own, (k + 1) * own)",
+        "np.arange(own)",
     ),
     Planted(
         "beyond-one-machine",
         "a resumed run begins again",
         "run_svi",
-        "path is not None and path.is_file()",
-        "False",
+        "(done := kept.latest_step() or 0)",
+        "(done := 0)",
     ),
     Planted(
         "forecasts-to-plan-with",

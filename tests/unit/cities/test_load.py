@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from chapter_code import from_chapter
 from malformed import MALFORMED, MALFORMED_MEDIA, MALFORMED_PRICES, good_frame
 
 from helpers.cities.load import load_two_cities
-from helpers.cities.simulate import plant_lift, simulate_two_cities
+from helpers.cities.simulate import simulate_two_cities
 from helpers.data.columns import DataError
 
 SEEDS = range(8)
+(plant_lift,) = from_chapter("what-the-ads-did", "plant_lift")
 
 
 def sales_of(market):
@@ -25,11 +27,11 @@ def test_a_planted_lift_raises_planted_days_only():
     frame = simulate_two_cities(seed=3).data
     frame.loc[40:48:2, "sales"] = np.nan
     series = load_two_cities(frame)
-    raised, planted = plant_lift(series, seed=1, lift=0.2, n_campaigns=2, campaign_days=10)
+    raised, planted = plant_lift(series, seed=1, lift=0.2, number=2, length=10)
     assert planted.sum(axis=0).tolist() == [20, 20]
     np.testing.assert_allclose(raised.sales, series.sales * np.where(planted > 0, 1.2, 1))
     np.testing.assert_array_equal(raised.ads, series.ads)
-    again = plant_lift(series, seed=1, lift=0, n_campaigns=2, campaign_days=10)
+    again = plant_lift(series, seed=1, lift=0, number=2, length=10)
     np.testing.assert_array_equal(again[0].sales, series.sales)
     np.testing.assert_array_equal(again[1], planted)
 

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.cities.load import load_two_cities
 from helpers.data.columns import DataError
-from helpers.data.rossmann import _grouped, load_rossmann, load_rossmann_groups
+from helpers.data.rossmann import load_rossmann, load_rossmann_groups
 
 N_DAYS = 70
 TYPES = {1: "a", 2: "a", 3: "a", 4: "d", 5: "d", 6: "c"}
@@ -135,8 +135,7 @@ def test_half_of_a_group_open_still_counts(tmp_path):
 
 
 def test_groups_refuse_a_type_without_complete_stores(tmp_path):
-    frame = load_rossmann(write(tmp_path, *tables(), ".csv"))
     with pytest.raises(
         DataError, match="no store of type b has all 70 days; use types among a, c, d"
     ):
-        _grouped(frame, ("a", "b"))
+        load_rossmann_groups(write(tmp_path, *tables(), ".csv"), groups=("a", "b"))

@@ -41,7 +41,7 @@ def test_draws_in_money_are_the_librarys_own(fitted, draws, split):
     sales = split[0].y.max()
     parts = draws.parts(split[0])
     np.testing.assert_allclose(draws.media(split[0]), library[names[0]], atol=1e-8)
-    np.testing.assert_allclose(draws.location(split[0]), sales * library["mu"], rtol=1e-9)
+    np.testing.assert_allclose(draws.parts(split[0]).location, sales * library["mu"], rtol=1e-9)
     np.testing.assert_allclose(parts.season, sales * library[names[2]], atol=1e-6)
     controls = sales * library["control_contribution"].sum("control")
     np.testing.assert_allclose(parts.controls, controls, atol=1e-8)
@@ -75,7 +75,7 @@ def test_predictions_of_y_are_no_money_and_ours_are(fitted, draws, split):
         random_seed=1,
         compile_kwargs=PYTHON,
     ).isel(chain=0)
-    ours = draws.sample(draws.location(split[0]), seed=1)
+    ours = draws.sample(draws.parts(split[0]).location, seed=1)
     mean = float(predicted["y_original_scale"].mean())
     assert abs(ours.mean() / mean - 1) < 0.05
     assert float(predicted["y"].mean()) < mean / 100  # the silent trap
@@ -136,7 +136,7 @@ def test_no_controls_and_no_season(split):
     assert not names & {"gamma_control", "gamma_fourier"}
     sample_prior(mmm, 5)
     prior = mix_draws(mmm, "prior")
-    assert prior.location(bare).shape == (5, 100)
+    assert prior.parts(bare).location.shape == (5, 100)
     assert not prior.parts(bare).controls.any()
 
 

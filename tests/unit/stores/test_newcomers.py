@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from chapter_code import from_chapter
 from scipy.optimize import minimize
 from scipy.stats import nbinom
 
-from helpers.bookmaking.book import read_notebook
-from helpers.bookmaking.cli import CHECKOUT
 from helpers.data.columns import DataError
 from helpers.notebook.claims import NotConverged
 from helpers.stores import newcomers
@@ -20,13 +19,13 @@ from helpers.stores.newcomers import (
     learn_weeks,
     meet_stores,
     predict_sales,
-    share_effects,
     store_contrasts,
     week_of,
 )
 from helpers.stores.simulate import StoresTruth, simulate_stores
 
 DAYS = np.arange(400)
+pooled, split_chain = from_chapter("new-stores", "pooled", "split_chain")
 
 
 @pytest.fixture(scope="module")
@@ -138,21 +137,12 @@ def test_forecast_holds_and_does_not_look_ahead(weekly, new):
 
 def test_shared_effects_leave_the_level_or_nothing(chain, old, new):
     known = (DAYS >= 203) & (DAYS < 231)
-    level = meet_stores(share_effects(chain, old, level=True), new, known)
-    nothing = meet_stores(share_effects(chain, old, level=False), new, known)
+    level = meet_stores(pooled(chain, old, level=True), new, known)
+    nothing = meet_stores(pooled(chain, old, level=False), new, known)
     effects = slice(1, len(chain.features))
     assert np.ptp(level.centre[:, 0]) > 0.3
     assert np.ptp(level.centre[:, effects], axis=0).max() < 0.01
     np.testing.assert_allclose(nothing.covariance[:, 0, 0], 0, atol=1e-6)
-
-
-def split_chain(*args, **options):
-    """The function of the chapter on new stores."""
-    chapter = CHECKOUT / "notebooks" / "stores" / "new-stores.ipynb"
-    (source,) = (c.source for c in read_notebook(chapter).cells if "def split_chain" in c.source)
-    names = {"np": np, "DataError": DataError}
-    exec(source, names)
-    return names["split_chain"](*args, **options)
 
 
 def test_bad_splits_are_refused(panel):
