@@ -231,13 +231,14 @@ def mean_field(*data: Any, **_: Any) -> None:
         scale = numpyro.param(f"{name}_scale", scale, constraint=dist.constraints.positive)
         return numpyro.sample(name, (dist.LogNormal if log else dist.Normal)(loc, scale))
 
-    with numpyro.plate("features", n_features, dim=-1):
-        normal("coef_mean", jnp.ones(n_features), jnp.full(n_features, 0.5))
-        normal("coef_sd", jnp.zeros(n_features), jnp.full(n_features, 0.5), log=True)
+    # in the source's order, for the random numbers follow it
     normal("dispersion_mean", jnp.array(4.0), jnp.array(1.0))
     normal("dispersion_sd", jnp.array(1.0), jnp.array(0.1), log=True)
     with numpyro.plate("stores", n_stores, dim=-2):
         normal("dispersion_z", jnp.zeros((n_stores, 1)), jnp.full((n_stores, 1), 0.1))
-        with numpyro.plate("features", n_features, dim=-1):
+    with numpyro.plate("features", n_features, dim=-1):
+        normal("coef_mean", jnp.ones(n_features), jnp.full(n_features, 0.5))
+        normal("coef_sd", jnp.zeros(n_features), jnp.full(n_features, 0.5), log=True)
+        with numpyro.plate("stores", n_stores, dim=-2):
             shape = n_stores, n_features
             normal("coef_z", jnp.zeros(shape), jnp.full(shape, 0.5))

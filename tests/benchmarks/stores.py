@@ -26,7 +26,7 @@ GROWTH = (100, 1000, 10_000)
 KAGGLE = 1115  # stores
 PACKAGES = ("numpyro", "jax", "numpy", "scipy")
 SEED = 1
-SEEDS = range(6)  # of the source's schedule
+SEEDS = range(4)  # of the source's schedule
 
 
 def load(n_stores):
