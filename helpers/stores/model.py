@@ -29,14 +29,14 @@ _FAR = 18.0
 
 def _store_parameters(n_stores: int, n_features: int) -> tuple[jax.Array, jax.Array]:
     """Coefficients (S, F) and log dispersions (S,) of stores with the priors of the source."""
-    with numpyro.plate("features", n_features, dim=-1):
-        coef_mean = numpyro.sample("coef_mean", dist.Normal(0.0, 1.0))
-        coef_sd = numpyro.sample("coef_sd", dist.HalfNormal(2.0))
     dispersion_mean = numpyro.sample("dispersion_mean", dist.Normal(4.0, 1.0))
     dispersion_sd = numpyro.sample("dispersion_sd", dist.HalfNormal(1.0))
     with numpyro.plate("stores", n_stores, dim=-2):
         dispersion_z = numpyro.sample("dispersion_z", dist.Normal(0.0, 0.1))
-        with numpyro.plate("features", n_features, dim=-1):
+    with numpyro.plate("features", n_features, dim=-1):
+        coef_mean = numpyro.sample("coef_mean", dist.Normal(0.0, 1.0))
+        coef_sd = numpyro.sample("coef_sd", dist.HalfNormal(2.0))
+        with numpyro.plate("stores", n_stores, dim=-2):
             coef_z = numpyro.sample("coef_z", dist.Normal(0.0, 1.0))
     coef = coef_mean + coef_sd * coef_z
     dispersion = dispersion_mean + dispersion_sd * dispersion_z[:, 0]
