@@ -81,6 +81,13 @@ def stores_table(record: Row) -> str:
         for row in rows
         if row.get("epochs_run", 0) < row.get("epochs", 0)
     ]
+    ends = [
+        f"seed {row['seed']} {row['first_phase_loss']:.1f} and {row['loss']:.1f}"
+        for row in rows
+        if "first_phase_loss" in row
+    ]
+    if ends:
+        notes.append(f"After the first phase and at the end: {'; '.join(ends)}.")
     scored = [row for row in rows if "loss" in row]
     if scored:
         # at the source's size, which is that of the first row
