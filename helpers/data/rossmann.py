@@ -48,7 +48,7 @@ def load_rossmann(directory: str | Path | None = None) -> pd.DataFrame:
     train["StateHoliday"] = train["StateHoliday"].astype(str)
     repeated = stores["Store"].duplicated()
     refuse(stores, repeated, "Store", "repeated store{s}", "keep one row a store")
-    unknown = sorted(set(train["Store"]) - set(stores["Store"]))
+    unknown = sorted(set(train["Store"].unique()) - set(stores["Store"]))
     if unknown:
         raise DataError(f"Store: {listed(unknown)} in train but not in store; add their rows")
     return train.merge(stores, on="Store", validate="many_to_one")
