@@ -109,13 +109,13 @@ def run_svi(
 
         return jax.lax.scan(step, state, length=length)
 
-    losses, done = np.empty(0, np.float32), 0
+    losses, done = np.asarray(jnp.empty(0)), 0
     shapes = [list(jnp.shape(leaf)) for leaf in jax.tree.leaves(state)]
     identity = {"seed": seed, "chunk": chunk, "shapes": shapes}
     keep = partial(ocp.CheckpointManager, options=ocp.CheckpointManagerOptions(max_to_keep=1))
     with nullcontext() if checkpoint is None else keep(Path(checkpoint).absolute()) as kept:
         if kept is not None and (done := kept.latest_step() or 0):
-            state, losses = _resumed(kept, done, state, identity)
+            state, losses = _resumed(kept, done, state, np.resize(losses, done), identity)
         while done < steps:
             length = min(chunk, steps - done)
             with warnings.catch_warnings():  # a site that only model or guide has is an error
@@ -143,8 +143,8 @@ def _fetch(value) -> np.ndarray:
     return np.asarray(process_allgather(value, tiled=True))
 
 
-def _resumed(kept, done, state, identity):
-    like = ocp.args.StandardRestore({"state": state, "losses": np.empty(done, np.float32)})
+def _resumed(kept, done, state, losses, identity):
+    like = ocp.args.StandardRestore({"state": state, "losses": losses})
     known = kept.restore(done, args=ocp.args.Composite(identity=ocp.args.JsonRestore()))
     if known.identity != identity:
         raise ValueError(

@@ -170,6 +170,18 @@ def test_a_killed_run_resumes_where_it_was(cells, tmp_path):
         )
 
 
+def test_a_resumed_run_in_double_precision_keeps_its_losses(cells, tmp_path):
+    options = {"chunk": 5, "seed": 1, "rate": 0.01, "start": mean_field_start(cells)}
+    with jax.enable_x64(True):
+        whole = run_svi(collapsed_model, mean_field, cells.arrays(float), steps=10, **options)
+        for steps in (5, 10):
+            options["checkpoint"] = tmp_path / "run"
+            resumed = run_svi(
+                collapsed_model, mean_field, cells.arrays(float), steps=steps, **options
+            )
+    np.testing.assert_array_equal(resumed.losses, whole.losses)
+
+
 def test_a_schedule_runs_where_other_samplers_switched_to_double_precision(cells):
     start = mean_field_start(cells)
     options = {"steps": 4, "seed": 1, "rate": cosine(1e-3, 4), "start": start}
